@@ -1,0 +1,15 @@
+//! Device identity for microcontrollers: one async loop over four ports of a board.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+pub mod clock;
+pub mod error;
+pub mod keys;
+pub mod net;
+pub mod ports;
+pub mod store;
+
+pub use error::Error;

@@ -1,0 +1,1 @@
+//! SNTP client (RFC 4330).

@@ -1,0 +1,1 @@
+//! TLS behind a seam.

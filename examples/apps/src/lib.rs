@@ -1,0 +1,2 @@
+//! Board-agnostic applications.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The applications of `apps` on a desktop.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Health-tested entropy to DRBG; no key exists without it.

@@ -1,0 +1,1 @@
+//! RAM lent to the agent.

@@ -1,0 +1,44 @@
+//! How to log in to a broker: one file per way.
+
+use crate::agent::step::ClientIdentity;
+use crate::time::Judge;
+use crate::trust::Anchors;
+
+/// Version of the MQTT protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MqttVersion {
+    /// MQTT 3.1.1 (OASIS 2014)
+    V311,
+    /// MQTT 5.0 (OASIS 2019)
+    V5,
+}
+
+/// Everything a connection to the broker needs. A user with an MQTT client of their own stops here.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    /// Server name, for DNS and for the certificate check.
+    pub host: &'a str,
+    /// TCP port.
+    pub port: u16,
+    /// MQTT version to speak.
+    pub version: MqttVersion,
+    /// MQTT client identifier.
+    pub client_id: &'a str,
+    /// MQTT user name, if any.
+    pub user_name: Option<&'a str>,
+    /// MQTT password, if any.
+    pub password: Option<crate::config::Secret<'a>>,
+    /// Client certificate, if any.
+    pub client: Option<ClientIdentity<'a>>,
+    /// Application protocols to offer in TLS (RFC 7301).
+    pub alpn: &'static [&'static [u8]],
+    /// Keep-alive, in seconds.
+    pub keep_alive: u16,
+    /// Whom the broker's certificate must chain to.
+    pub anchors: Anchors<'a>,
+    /// What validity is judged against.
+    pub judge: Judge,
+}
+
+/// A way to log in to a broker.
+pub trait Session: Sync {}

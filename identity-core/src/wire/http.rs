@@ -1,0 +1,1 @@
+//! HTTP field values: media type, Retry-After, dates (RFC 9110).

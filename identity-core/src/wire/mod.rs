@@ -1,0 +1,2 @@
+//! Helpers over well-kept crates: HTTP field values, base64.
+pub mod http;

@@ -1,0 +1,1 @@
+//! Path verification on rustls-webpki with algorithms of our own.
