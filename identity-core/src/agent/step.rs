@@ -8,6 +8,7 @@ use crate::trust::Trust;
 /// What the driver is to do next. Borrows last for this step only.
 ///
 /// Effects happen at least once: after a reset the same step may be asked again.
+#[allow(clippy::large_enum_variant, reason = "no heap to box in; a step lives on the stack for one turn of the loop")]
 pub enum Step<'a> {
     /// Read a record: answer [`Outcome::Loaded`] or [`Outcome::Absent`].
     Load {

@@ -3,6 +3,9 @@
 pub mod cert;
 pub mod cms;
 pub mod csr;
+pub mod csrattrs;
+pub(crate) mod der;
+pub(crate) mod oid;
 pub mod verify;
 
 /// Splits concatenated DER certificates; stops at the first octet that does not start a whole SEQUENCE.
