@@ -1,6 +1,8 @@
 //! Runs the openssl command in a folder of its own, so that tests judge and are judged by code of others.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod pki;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
