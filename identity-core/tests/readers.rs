@@ -67,8 +67,8 @@ fn what_is_not_one_whole_certificate_is_refused() {
 }
 
 /// Certificates root, leaf and the certs-only CMS of both.
-fn fixture() -> Option<&'static (Vec<u8>, Vec<u8>, Vec<u8>)> {
-    static FIXTURE: OnceLock<Option<(Vec<u8>, Vec<u8>, Vec<u8>)>> = OnceLock::new();
+fn fixture() -> Option<&'static [Vec<u8>; 3]> {
+    static FIXTURE: OnceLock<Option<[Vec<u8>; 3]>> = OnceLock::new();
     FIXTURE
         .get_or_init(|| {
             let pki = Pki::new()?;
@@ -77,14 +77,14 @@ fn fixture() -> Option<&'static (Vec<u8>, Vec<u8>, Vec<u8>)> {
             pki.0.run("crl2pkcs7 -nocrl -certfile leaf.pem -certfile root.pem -outform DER -out both.p7");
             pki.0.run("crl2pkcs7 -nocrl -outform DER -out none.p7");
             assert!(cms::certificates(&pki.0.read("none.p7")).is_err());
-            Some((root, leaf, pki.0.read("both.p7")))
+            Some([root, leaf, pki.0.read("both.p7")])
         })
         .as_ref()
 }
 
 #[test]
 fn certs_only_cms_is_unpacked_in_place() {
-    let Some((root, leaf, both)) = fixture() else { return };
+    let Some([root, leaf, both]) = fixture() else { return };
     let mut sent: Vec<&[u8]> = cms::certificates(both).unwrap().collect();
     assert_eq!(sent.len(), 2);
     let concatenated = sent.concat();
@@ -128,7 +128,7 @@ fn signed_data(wrap: Wrap, kind: &[u8; 11], parts: &[&[u8]]) -> Vec<u8> {
 
 #[test]
 fn definite_and_indefinite_lengths_are_read_alike() {
-    let Some((root, leaf, _)) = fixture() else { return };
+    let Some([root, leaf, _]) = fixture() else { return };
     // An attribute certificate ([1]) among the certificates and a CRL are passed over.
     for wrap in [tlv as Wrap, indefinite] {
         let certificates = wrap(0xa0, &[leaf, &wrap(0xa1, &[&[5, 0]]), root]);
@@ -141,7 +141,7 @@ fn definite_and_indefinite_lengths_are_read_alike() {
 
 #[test]
 fn each_wrong_cms_is_refused_and_named() {
-    let Some((root, _, both)) = fixture() else { return };
+    let Some([root, _, both]) = fixture() else { return };
     let certificates = tlv(0xa0, &[root]);
     let none = tlv(0x31, &[]);
     let enveloped = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 3];
@@ -207,8 +207,8 @@ proptest! {
         which in 0..3usize,
         whole in any::<bool>(),
     ) {
-        if let Some((root, leaf, both)) = fixture() {
-            let mut octets = [root, leaf, both][which].clone();
+        if let Some([root, leaf, both]) = fixture() {
+            let mut octets = fixture[which].clone();
             for (at, octet) in changes {
                 let at = at.index(octets.len());
                 octets[at] = octet;
