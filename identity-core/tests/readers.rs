@@ -207,8 +207,8 @@ proptest! {
         which in 0..3usize,
         whole in any::<bool>(),
     ) {
-        if let Some([root, leaf, both]) = fixture() {
-            let mut octets = fixture[which].clone();
+        if let Some(samples) = fixture() {
+            let mut octets = samples[which].clone();
             for (at, octet) in changes {
                 let at = at.index(octets.len());
                 octets[at] = octet;
