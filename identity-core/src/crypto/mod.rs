@@ -1,1 +1,17 @@
-//! The one seam to low-level cryptography.
+//! The one seam to low-level cryptography: nothing else in this crate names a curve, hash or cipher crate, so that another
+//! backend (assembly, a hardware accelerator) is a change to this folder alone.
+//!
+//! Octets in, octets out. Secrets ([`SecretKey`], [`HmacSha256`]) have no `Debug` and no `Clone`.
+
+mod der;
+mod hash;
+mod p256;
+mod seal;
+
+pub use der::SIGNATURE_DER_MAX;
+pub use hash::{HmacSha256, Sha256, hmac_sha256, sha256};
+pub use p256::{SecretKey, verify_p256};
+pub use seal::{SEALED_LEN, open, seal};
+
+#[cfg(test)]
+mod tests;
