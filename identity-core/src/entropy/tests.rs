@@ -27,7 +27,9 @@ fn faulty<F: FnMut(&mut Noise) -> Result<u8, EntropyFault>>(from: usize, shape: 
     Faulty { noise: Noise(0x9E37_79B9_7F4A_7C15), from, given: 0, shape }
 }
 
-fn good() -> Faulty<fn(&mut Noise) -> Result<u8, EntropyFault>> {
+type Shape = fn(&mut Noise) -> Result<u8, EntropyFault>;
+
+fn good() -> Faulty<Shape> {
     faulty(usize::MAX, |_| Err(EntropyFault::Source))
 }
 
