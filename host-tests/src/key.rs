@@ -18,7 +18,7 @@ pub enum KeyKind {
 }
 
 enum Signer {
-    Ec(EcdsaKeyPair),
+    Ec(Box<EcdsaKeyPair>),
     Rsa(Box<rsa::KeyPair>),
 }
 
@@ -45,7 +45,7 @@ impl Key {
             let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("randomness").as_ref().to_vec();
             let pair = EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8, &random).expect("our own key");
             let spki = spki(&der::sequence(&[&der::oid(&EC_PUBLIC_KEY), &der::oid(curve)]), pair.public_key().as_ref());
-            Self { kind, signer: Signer::Ec(pair), pkcs8, spki }
+            Self { kind, signer: Signer::Ec(Box::new(pair)), pkcs8, spki }
         };
         match kind {
             KeyKind::P256 => ec(&signature::ECDSA_P256_SHA256_ASN1_SIGNING, &[1, 2, 840, 10045, 3, 1, 7]),
