@@ -1,5 +1,9 @@
 //! Path verification (RFC 5280 §6) on rustls-webpki, with what webpki leaves out: key usage, a clock that may only be a
 //! floor, and proofs as values. Each `Ok` here is a value that nothing else can make.
+//!
+//! This is the one part of the crate that links panic branches: webpki 0.103 and untrusted have them on invariants of their
+//! own (a path position within its array, a bit shift within a time). None depends on octets of a peer as far as the
+//! property tests can tell; a check by the linker has to leave this module out.
 
 use core::ops::Range;
 use core::time::Duration;
@@ -10,6 +14,7 @@ use webpki::{EndEntityCert, VerifiedPath};
 
 use super::cert::Certificate;
 use super::der_certificates;
+use crate::crypto;
 use crate::error::{CertProblem, Error};
 use crate::keys::PublicKey;
 use crate::time::{Judge, UnixTime};
@@ -18,7 +23,7 @@ use crate::trust::Anchors;
 /// Intermediate certificates that a peer may send; webpki follows at most six in one path.
 pub const MAX_INTERMEDIATES: usize = 8;
 
-/// The signature algorithms that may be used on a path.
+/// The signature algorithms that may be used on a path: a firmware links those that it names.
 pub type Algorithms<'a> = &'a [&'a dyn SignatureVerificationAlgorithm];
 
 /// What a leaf certificate is used for. Its extended key usage, and that of each CA on the path, must name it if it is there.
@@ -189,18 +194,13 @@ pub fn accept_issued(
 pub fn find_pinned<'a>(concatenated: &'a [u8], fingerprint: &[u8; 32]) -> Result<&'a [u8], Error> {
     let refused = |problem| Error::Certificate { which: "pinned CA", problem };
     let pinned = der_certificates(concatenated)
-        .find(|der| sha256(der) == *fingerprint)
+        .find(|der| crypto::sha256(der) == *fingerprint)
         .ok_or(refused(CertProblem::WrongFingerprint))?;
     let certificate = Certificate::parse(pinned).map_err(|_| refused(CertProblem::Unreadable))?;
     if !certificate.is_ca() {
         return Err(refused(CertProblem::NotAnAuthority));
     }
     Ok(pinned)
-}
-
-fn sha256(octets: &[u8]) -> [u8; 32] {
-    use sha2::Digest;
-    sha2::Sha256::digest(octets).into()
 }
 
 enum Refusal {
