@@ -88,3 +88,38 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Digest {
     parts.iter().for_each(|part| mac.update(part));
     mac.finish()
 }
+
+/// The hashes of signatures in certificates and TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hash {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl Hash {
+    /// Octets of a digest.
+    pub(super) const fn len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
+    /// The digest of `parts`, one after another; its [`Hash::len`] octets are at the front of the result, then zeros.
+    pub(super) fn digest(self, parts: &[&[u8]]) -> [u8; 64] {
+        fn all<D: sha2::Digest>(parts: &[&[u8]]) -> [u8; 64] {
+            let mut hash = D::new();
+            parts.iter().for_each(|part| hash.update(part));
+            let mut digest = [0; 64];
+            digest.iter_mut().zip(hash.finalize()).for_each(|(to, from)| *to = from);
+            digest
+        }
+        match self {
+            Self::Sha256 => all::<sha2::Sha256>(parts),
+            Self::Sha384 => all::<sha2::Sha384>(parts),
+            Self::Sha512 => all::<sha2::Sha512>(parts),
+        }
+    }
+}

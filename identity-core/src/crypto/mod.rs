@@ -3,11 +3,15 @@
 //!
 //! Octets in, octets out. Secrets ([`SecretKey`], [`HmacSha256`]) have no `Debug` and no `Clone`.
 
+mod algorithms;
 mod der;
 mod hash;
 mod p256;
+mod p384;
+mod rsa;
 mod seal;
 
+pub use algorithms::{ALGORITHMS, by_tls_scheme};
 pub use der::SIGNATURE_DER_MAX;
 pub use hash::{HmacSha256, Sha256, hmac_sha256, sha256};
 pub use p256::{SecretKey, verify_p256};
