@@ -92,14 +92,21 @@ fn rsa_pss() {
         (RsaPss4096Sha512Mgf1SaltLen64, 0x0806, 64),
     ] {
         let algorithm = by_tls_scheme(scheme).unwrap();
-        // Salts of another length than the hash are not allowed, so such a set must be refused whole.
-        let right_salt = salt == [32, 48, 64][usize::from(scheme) - 0x0804];
+        // Salts of another length than the hash are not allowed: of such a set only the signature made "wrongly" with a salt
+        // as long as the hash passes.
+        let hash = [32, 48, 64][usize::from(scheme) - 0x0804];
+        let right_salt = salt == hash;
         let mut tally = Tally::default();
         for group in rsa_pss_verify::TestSet::load(name).unwrap().test_groups {
             for test in group.tests {
                 let got = algorithm.verify_signature(&group.asn_key, &test.msg, &test.sig).is_ok();
                 let what = format!("{name:?} {}: {}", test.tc_id, test.comment);
-                tally.judge(&what, right_salt && test.result == TestResult::Valid, got);
+                let wanted = if right_salt {
+                    test.result == TestResult::Valid
+                } else {
+                    test.comment == format!("s_len changed to {hash}")
+                };
+                tally.judge(&what, wanted, got);
             }
         }
         tally.finish(&format!("{name:?}"), if right_salt { [30, 30] } else { [0, 60] });
