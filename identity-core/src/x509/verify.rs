@@ -2,7 +2,7 @@
 //! floor, and proofs as values. Each `Ok` here is a value that nothing else can make.
 //!
 //! This is the one part of the crate that links panic branches: webpki 0.103 and untrusted have them on invariants of their
-//! own (a path position within its array, a bit shift within a time). None depends on octets of a peer as far as the
+//! own (a position on the path is in its array, a month that was read is 1 to 12). No peer reaches one as far as the
 //! property tests can tell; a check by the linker has to leave this module out.
 
 use core::ops::Range;
