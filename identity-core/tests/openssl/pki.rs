@@ -7,7 +7,7 @@ use identity_core::x509::cert::Certificate;
 use identity_core::x509::verify::Algorithms;
 
 /// What paths are verified with.
-pub(crate) const ALGORITHMS: Algorithms<'static> = webpki::ALL_VERIFICATION_ALGS;
+pub(crate) const ALGORITHMS: Algorithms<'static> = identity_core::crypto::ALGORITHMS;
 
 pub(crate) const P256: &str = "EC -pkeyopt ec_paramgen_curve:P-256";
 pub(crate) const P384: &str = "EC -pkeyopt ec_paramgen_curve:P-384";
