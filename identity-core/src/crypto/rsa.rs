@@ -127,7 +127,7 @@ fn raise(modulus: &[u8], bits: u32, exponent: u64, base: &[u8], into: &mut [u8])
     modulus.multiply(s, acc, form)?;
     acc.iter_mut().zip(form.iter()).for_each(|(to, from)| *to = *from);
     // Left to right over the bits under the top one; the last is 1, and multiplying by s itself there takes R away.
-    for bit in (0..exponent.ilog2()).rev() {
+    for bit in (0..63_u32.saturating_sub(exponent.leading_zeros())).rev() {
         modulus.multiply(acc, acc, spare)?;
         core::mem::swap(&mut acc, &mut spare);
         if exponent >> bit & 1 == 1 {
