@@ -1,1 +1,3 @@
 //! Ready-made clocks.
+#[cfg(feature = "std")]
+pub mod std_clock;

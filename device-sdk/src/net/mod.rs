@@ -2,4 +2,7 @@
 pub mod http;
 pub mod mqtt;
 pub mod sntp;
+#[cfg(feature = "std")]
+pub mod std_net;
 pub mod tls;
+pub mod transport;
