@@ -1,13 +1,21 @@
 //! The test bed.
 
+pub mod broker;
 pub mod ca;
 pub mod der;
+pub mod entropy;
 pub mod est;
 mod est_options;
+pub mod events;
 pub mod http;
 pub mod key;
 pub mod loopback;
+pub mod mosquitto;
+mod mqtt_wire;
+pub mod plant;
 pub mod scratch;
 pub mod server;
+pub mod sntp;
+pub mod subscriber;
 pub mod tls_peers;
 pub mod tls_world;

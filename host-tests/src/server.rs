@@ -1,6 +1,7 @@
 //! TLS servers on loopback: one thread each, ended when the handle is dropped.
 
 use crate::ca::Identity;
+use crate::events::{Event, Events};
 use crate::http::{Delivery, HttpRequest, HttpResponse, read_request, write_response};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -161,9 +162,10 @@ pub struct HttpsServer {
 }
 
 impl HttpsServer {
-    /// Starts on a free port of loopback. `framing` is how plain responses are delivered.
+    /// Starts on a free port of loopback. `framing` is how plain responses are delivered; `events` hears of failed
+    /// handshakes.
     #[must_use]
-    pub fn start(tls: Arc<ServerConfig>, framing: Delivery, handler: Handler) -> Self {
+    pub fn start(tls: Arc<ServerConfig>, framing: Delivery, events: Events, handler: Handler) -> Self {
         let (listener, address) = loopback();
         let serve = move |mut stream: TlsStream<TcpStream>, client: Option<Vec<u8>>| {
             let handler = handler.clone();
@@ -184,7 +186,8 @@ impl HttpsServer {
                 let _ = tokio::io::AsyncWriteExt::shutdown(&mut stream).await;
             }
         };
-        let background = Background::start("https", move || accept_tls(listener, tls, serve, |_| ()));
+        let refused = move |why| events.push(Event::TlsRefused { server: "https", why });
+        let background = Background::start("https", move || accept_tls(listener, tls, serve, refused));
         Self { address, _background: background }
     }
 

@@ -3,6 +3,7 @@
 use host_tests::ca::{Ca, CaOptions, DAY, Flaw, Validity};
 use host_tests::der;
 use host_tests::est::{Approval, CsrAttrs, EstOptions, EstServer, Fault, Grant, Operation, RetryAfter};
+use host_tests::events::Events;
 use host_tests::http::{Delivery, HttpRequest};
 use host_tests::key::KeyKind;
 use host_tests::scratch::Scratch;
@@ -34,7 +35,11 @@ impl Bench {
         let shared = est.clone();
         let handler =
             move |client: Option<&[u8]>, request: &HttpRequest| shared.lock().unwrap().handle(clock(), client, request);
-        Self { est, server: HttpsServer::start(tls, framing, Arc::new(Mutex::new(handler))), scratch }
+        Self {
+            est,
+            server: HttpsServer::start(tls, framing, Events::default(), Arc::new(Mutex::new(handler))),
+            scratch,
+        }
     }
 
     fn plain() -> Self {

@@ -1,0 +1,320 @@
+//! An MQTT broker with mutual TLS on loopback: 3.1.1 and 5 on one port, QoS 0 and 1, retained messages, wills, an access
+//! list by certificate name, and faults. No sessions outlive a connection.
+//!
+//! Why not rumqttd 0.20: its threads never end, a port cannot be left to the system, and it brings a second rustls.
+
+use crate::ca::{Identity, common_name_of};
+use crate::events::{Event, Events};
+use crate::mqtt_wire::{Connect, Incoming, Message, Outgoing, Version, version};
+use crate::server::{Background, ClientAuth, WallClock, accept_tls, loopback, tls_config};
+use bytes::BytesMut;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_rustls::server::TlsStream;
+
+/// Certificate name that may publish and subscribe everywhere. Any other only below `devices/<its name>/`.
+pub const OBSERVER: &str = "observer";
+
+/// What the broker can do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerFault {
+    /// CONNACK: not authorised.
+    Refuse,
+    /// CONNACK: server busy (5), unavailable (3.1.1).
+    Busy,
+    /// No CONNACK.
+    Ignore,
+    /// No PUBACK, SUBACK or PINGRESP.
+    NoAcks,
+    /// So many messages nobody asked for, right after CONNACK, on `devices/<name>/flood`.
+    Flood(u32),
+    /// Octets that are not MQTT, in place of CONNACK.
+    Garbage,
+    /// The connection ends after CONNACK.
+    Hangup,
+}
+
+struct Client {
+    serial: u64,
+    outbox: UnboundedSender<Outgoing>,
+    filters: Vec<(String, u8)>,
+}
+
+#[derive(Default)]
+struct Router {
+    clients: HashMap<String, Client>,
+    retained: HashMap<String, Message>,
+    serial: u64,
+    fault: Option<BrokerFault>,
+}
+
+impl Router {
+    fn publish(&mut self, message: &Message) {
+        if message.retain && message.payload.is_empty() {
+            self.retained.remove(&message.topic);
+        } else if message.retain {
+            self.retained.insert(message.topic.clone(), message.clone());
+        }
+        for client in self.clients.values() {
+            let granted = client.filters.iter().filter(|(filter, _)| rumqttc::matches(&message.topic, filter));
+            if let Some(qos) = granted.map(|(_, qos)| *qos).max() {
+                let message = Message { qos: qos.min(message.qos), retain: false, ..message.clone() };
+                let _ = client.outbox.send(Outgoing::Publish { id: 1, message });
+            }
+        }
+    }
+}
+
+/// Whether the owner of certificate `name` may use `topic`, a topic or a filter.
+fn allowed(name: &str, topic: &str) -> bool {
+    name == OBSERVER || topic.strip_prefix("devices/").is_some_and(|rest| rest.split('/').next() == Some(name))
+}
+
+/// A broker; ends when dropped.
+pub struct Broker {
+    port: u16,
+    router: Arc<Mutex<Router>>,
+    _background: Background,
+}
+
+impl Broker {
+    /// Starts on a free port of loopback. Clients need a certificate that leads to `roots`.
+    #[must_use]
+    pub fn start(identity: &Identity, roots: &[&[u8]], clock: &WallClock, events: Events) -> Self {
+        let tls = tls_config(identity, roots, ClientAuth::Required, clock);
+        let (listener, address) = loopback();
+        let router = Arc::new(Mutex::new(Router::default()));
+        let (shared, refusals) = (router.clone(), events.clone());
+        let serve = move |stream: TlsStream<TcpStream>, client: Option<Vec<u8>>| {
+            let (router, events) = (shared.clone(), events.clone());
+            async move {
+                let name = client.as_deref().and_then(common_name_of).unwrap_or_default();
+                let mut link = Link { stream, received: BytesMut::new(), version: Version::V5, name, router, events };
+                let _ = link.run().await;
+                let _ = link.stream.shutdown().await;
+            }
+        };
+        let refused = move |why| refusals.push(Event::TlsRefused { server: "mqtt", why });
+        let background = Background::start("broker", move || accept_tls(listener, tls, serve, refused));
+        Self { port: address.port(), router, _background: background }
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Misbehaves towards every client that connects from now on, or behaves again.
+    pub fn set_fault(&self, fault: Option<BrokerFault>) {
+        self.router.lock().unwrap_or_else(PoisonError::into_inner).fault = fault;
+    }
+
+    /// Publishes as the broker itself.
+    pub fn publish(&self, topic: &str, payload: &[u8], qos: u8) {
+        let payload = payload.to_vec().into();
+        let message = Message { topic: topic.into(), payload, qos, retain: false };
+        self.router.lock().unwrap_or_else(PoisonError::into_inner).publish(&message);
+    }
+
+    /// Ends every connection, as a restart would.
+    pub fn kick(&self) {
+        self.router.lock().unwrap_or_else(PoisonError::into_inner).clients.clear();
+    }
+}
+
+/// One client's connection. `Err` ends it.
+struct Link {
+    stream: TlsStream<TcpStream>,
+    received: BytesMut,
+    version: Version,
+    name: String,
+    router: Arc<Mutex<Router>>,
+    events: Events,
+}
+
+impl Link {
+    fn router(&self) -> std::sync::MutexGuard<'_, Router> {
+        self.router.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(&mut self, packet: Outgoing) -> Result<(), String> {
+        let octets = self.version.write(packet)?;
+        self.stream.write_all(&octets).await.map_err(|error| error.to_string())?;
+        self.stream.flush().await.map_err(|error| error.to_string())
+    }
+
+    /// Receives at least one octet. Cancel-safe.
+    async fn receive(&mut self) -> Result<(), String> {
+        match self.stream.read_buf(&mut self.received).await {
+            Ok(0) => Err("end of stream".into()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Connect, String> {
+        self.version = loop {
+            match version(&self.received) {
+                Some(version) => break version?,
+                None => self.receive().await?,
+            }
+        };
+        loop {
+            match self.version.read(&mut self.received)? {
+                Some(Incoming::Connect(connect)) => return Ok(connect),
+                Some(other) => return Err(format!("first packet: {other:?}")),
+                None => self.receive().await?,
+            }
+        }
+    }
+
+    async fn run(&mut self) -> Result<(), String> {
+        let Connect { client_id, keep_alive, will } = self.connect().await?;
+        let fault = self.router().fault;
+        match fault {
+            Some(BrokerFault::Refuse) => return self.send(Outgoing::NotAuthorized).await,
+            Some(BrokerFault::Busy) => return self.send(Outgoing::Busy).await,
+            Some(BrokerFault::Garbage) => {
+                return self.stream.write_all(&[0xFF; 32]).await.map_err(|error| error.to_string());
+            }
+            Some(BrokerFault::Ignore) => loop {
+                self.receive().await?;
+            },
+            _ => {}
+        }
+        let (outbox, mut inbox) = unbounded_channel();
+        let (serial, client_id, assigned) = {
+            let mut router = self.router();
+            router.serial += 1;
+            let serial = router.serial;
+            let assigned = client_id.is_empty().then(|| format!("assigned-{serial}"));
+            let client_id = assigned.clone().unwrap_or(client_id);
+            let client = Client { serial, outbox, filters: Vec::new() };
+            if let Some(old) = router.clients.insert(client_id.clone(), client) {
+                let _ = old.outbox.send(Outgoing::TakenOver);
+            }
+            (serial, client_id, assigned)
+        };
+        let version = if self.version == Version::V4 { 4 } else { 5 };
+        self.events.push(Event::Connected { name: self.name.clone(), client_id: client_id.clone(), version });
+        self.send(Outgoing::Accept(assigned)).await?;
+        let ended = match fault {
+            Some(BrokerFault::Hangup) => Err("hung up".into()),
+            _ => self.session(&client_id, keep_alive, fault, &mut inbox).await,
+        };
+        let mut router = self.router.lock().unwrap_or_else(PoisonError::into_inner);
+        if router.clients.get(&client_id).is_some_and(|client| client.serial == serial) {
+            router.clients.remove(&client_id);
+        }
+        let with_will = !matches!(ended, Ok(false));
+        if let Some(will) = will.filter(|will| with_will && allowed(&self.name, &will.topic)) {
+            router.publish(&will);
+        }
+        self.events.push(Event::Disconnected { name: self.name.clone(), orderly: ended.is_ok() });
+        ended.map(|_| ())
+    }
+
+    /// Serves until DISCONNECT, and says whether that asks for the will. MQTT 3.1.1 §3.1.2.10: one and a half times
+    /// the keep-alive without a packet ends the connection.
+    async fn session(
+        &mut self,
+        client_id: &str,
+        keep_alive: u16,
+        fault: Option<BrokerFault>,
+        inbox: &mut UnboundedReceiver<Outgoing>,
+    ) -> Result<bool, String> {
+        if let Some(BrokerFault::Flood(times)) = fault {
+            for number in 0..times {
+                let payload = format!("{number}").into();
+                let topic = format!("devices/{}/flood", self.name);
+                self.send(Outgoing::Publish { id: 1, message: Message { topic, payload, qos: 0, retain: false } })
+                    .await?;
+            }
+        }
+        let patience = if keep_alive == 0 { u64::from(u32::MAX) } else { u64::from(keep_alive) * 1500 };
+        let mut deadline = tokio::time::Instant::now() + Duration::from_millis(patience);
+        let mut next_id = 0_u16;
+        loop {
+            while let Some(packet) = self.version.read(&mut self.received)? {
+                deadline = tokio::time::Instant::now() + Duration::from_millis(patience);
+                if let Incoming::Disconnect(with_will) = packet {
+                    return Ok(with_will);
+                }
+                let answer = self.answer(client_id, packet)?;
+                if let Some(answer) = answer.filter(|_| fault != Some(BrokerFault::NoAcks)) {
+                    self.send(answer).await?;
+                }
+            }
+            tokio::select! {
+                received = self.receive() => received?,
+                outgoing = inbox.recv() => match outgoing {
+                    Some(Outgoing::Publish { message, .. }) => {
+                        next_id = next_id.checked_add(1).unwrap_or(1);
+                        self.send(Outgoing::Publish { id: next_id, message }).await?;
+                    }
+                    Some(last) => {
+                        self.send(last).await?;
+                        return Err("taken over".into());
+                    }
+                    None => return Err("kicked".into()),
+                },
+                () = tokio::time::sleep_until(deadline) => return Err("silent for too long".into()),
+            }
+        }
+    }
+
+    fn answer(&mut self, client_id: &str, packet: Incoming) -> Result<Option<Outgoing>, String> {
+        let name = self.name.clone();
+        Ok(match packet {
+            Incoming::Publish { id, message } => {
+                if message.qos > 1 {
+                    return Err("QoS 2 is not served".into());
+                }
+                let allowed = allowed(&name, &message.topic);
+                let (topic, octets) = (message.topic.clone(), message.payload.len());
+                self.events.push(Event::Published { name, topic, octets, allowed });
+                if allowed {
+                    self.router().publish(&message);
+                }
+                (message.qos == 1).then_some(Outgoing::PubAck { id, allowed })
+            }
+            Incoming::Subscribe { id, filters } => {
+                let granted = filters.into_iter().map(|filter| self.subscribe(client_id, filter)).collect();
+                Some(Outgoing::SubAck { id, granted })
+            }
+            Incoming::Unsubscribe { id, filters } => {
+                if let Some(client) = self.router().clients.get_mut(client_id) {
+                    client.filters.retain(|(filter, _)| !filters.contains(filter));
+                }
+                Some(Outgoing::UnsubAck { id, filters: filters.len() })
+            }
+            Incoming::Ping => Some(Outgoing::Pong),
+            Incoming::Ack | Incoming::Disconnect(_) => None,
+            Incoming::Connect(_) => return Err("a second CONNECT".into()),
+        })
+    }
+
+    fn subscribe(&mut self, client_id: &str, (filter, qos): (String, u8)) -> Option<u8> {
+        let allowed = allowed(&self.name, &filter) && rumqttc::valid_filter(&filter);
+        self.events.push(Event::Subscribed { name: self.name.clone(), filter: filter.clone(), allowed });
+        if !allowed {
+            return None;
+        }
+        let mut router = self.router();
+        let kept: Vec<Message> =
+            router.retained.values().filter(|message| rumqttc::matches(&message.topic, &filter)).cloned().collect();
+        let client = router.clients.get_mut(client_id)?;
+        for message in kept {
+            let message = Message { qos: message.qos.min(qos), ..message };
+            let _ = client.outbox.send(Outgoing::Publish { id: 1, message });
+        }
+        client.filters.retain(|(known, _)| *known != filter);
+        client.filters.push((filter, qos.min(1)));
+        Some(qos.min(1))
+    }
+}
