@@ -1,16 +1,19 @@
 //! TLS with servers of others (rustls, OpenSSL): what must work, and what must be bounded.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
 use device_sdk::Error;
+use device_sdk::net::tls::{RECEIVE, SEND};
 use embassy_futures::{poll_once, yield_now};
 use embedded_io_async::Read as _;
 use host_tests::ca::{Ca, CaOptions};
+use host_tests::der::pem;
 use host_tests::key::KeyKind;
+use host_tests::scratch::Scratch;
 use host_tests::tls_peers::{APPLICATION, Rogue, serve};
-use host_tests::tls_world::{Device, NOW, rustls_server, world};
+use host_tests::tls_world::{Connection, Device, NOW, rustls_server, world};
 use identity_core::time::Instant;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -329,4 +332,44 @@ fn buffers_that_are_too_small_are_named() {
         other => panic!("{other:?}"),
     }
     server.join().expect("the server does not panic");
+}
+
+#[test]
+fn openssl_with_mutual_tls() {
+    let (mut ca, identity) = world(KeyKind::P256);
+    let scratch = Scratch::new();
+    let chain: String = identity.chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
+    let (chain, key) = (scratch.file("chain.pem", chain), scratch.file("key.pem", identity.key.pem()));
+    let root = scratch.file("root.pem", pem("CERTIFICATE", ca.root()));
+    let mut server = std::process::Command::new("openssl")
+        .args(["s_server", "-accept", "127.0.0.1:0", "-tls1_3", "-rev", "-Verify", "2", "-verify_return_error"])
+        .args(["-naccept", "1", "-cert"])
+        .arg(&chain)
+        .args([std::ffi::OsStr::new("-key"), key.as_os_str(), std::ffi::OsStr::new("-CAfile"), root.as_os_str()])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("install openssl");
+    let lines = BufReader::new(server.stdout.take().expect("a pipe")).lines();
+    let listening = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
+    let address = listening.expect("s_server says where it listens").parse().expect("an address");
+    let reversed = Device::trusting(&ca).certified_by(&mut ca).connect(address, async |mut secure, clock| {
+        let until = clock.after_ms(3_000);
+        secure.write_all(b"abc\n", until).await?;
+        secure.flush(until).await?;
+        let mut into = [0; 4];
+        let read = secure.read(&mut into, until).await?;
+        secure.close(until).await?;
+        Ok((read, into))
+    });
+    server.kill().and_then(|()| server.wait()).expect("s_server ends");
+    assert_eq!(reversed, Ok((4, *b"cba\n")));
+}
+
+#[test]
+fn sizes() {
+    let device = size_of::<Connection<'_>>();
+    println!("Secure on this machine: {device} octets, buffers {} more", RECEIVE + SEND);
+    assert!(device < 2_048, "a connection grew to {device} octets");
 }
