@@ -85,13 +85,3 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
-
-impl embedded_io_async::Error for Error {
-    fn kind(&self) -> embedded_io_async::ErrorKind {
-        match self {
-            Self::Timeout { .. } => embedded_io_async::ErrorKind::TimedOut,
-            Self::Closed { .. } => embedded_io_async::ErrorKind::ConnectionReset,
-            _ => embedded_io_async::ErrorKind::Other,
-        }
-    }
-}

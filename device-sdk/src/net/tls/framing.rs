@@ -63,6 +63,10 @@ pub(super) struct Framing<'b, S, C> {
     given: u8,
     /// Octets of the body not yet handed on.
     body: u16,
+    /// The body of a small record, received before embedded-tls asks: `held` octets of it, `taken` of them handed on.
+    hold: &'b mut [u8],
+    held: usize,
+    taken: usize,
     /// The ServerHello, while it passes: how many octets of it went by, and whether its random is that of a retry so far.
     hello: Option<(u16, bool)>,
     /// Whether the ServerHello is through: from there on records are sealed.
@@ -70,8 +74,22 @@ pub(super) struct Framing<'b, S, C> {
 }
 
 impl<'b, S: Read + Write, C: Clock> Framing<'b, S, C> {
-    pub(super) const fn new(stream: S, clock: &'b C, mail: Mailbox<'b>, room: usize) -> Self {
-        Self { stream, clock, mail, room, header: [0; HEADER], have: 0, given: 0, body: 0, hello: None, greeted: false }
+    pub(super) const fn new(stream: S, clock: &'b C, mail: Mailbox<'b>, hold: &'b mut [u8], room: usize) -> Self {
+        Self {
+            stream,
+            clock,
+            mail,
+            room,
+            header: [0; HEADER],
+            have: 0,
+            given: 0,
+            body: 0,
+            hold,
+            held: 0,
+            taken: 0,
+            hello: None,
+            greeted: false,
+        }
     }
 
     fn refuse<T>(&self, fault: Fault) -> Result<T, Broken> {
@@ -165,6 +183,23 @@ impl<'b, S: Read + Write, C: Clock> Framing<'b, S, C> {
         Ok(true)
     }
 
+    /// Receives the body of a record ahead, if it is small enough; whether it is held whole. Cancel-safe.
+    async fn hold_body(&mut self) -> Result<bool, Broken> {
+        let length = usize::from(self.body);
+        if length > self.hold.len() {
+            return Ok(false);
+        }
+        while self.held < length {
+            let mut octets = [0; 64];
+            let most = octets.len().min(length - self.held);
+            let read = self.receive(octets.get_mut(..most).unwrap_or_default()).await?;
+            let place = self.hold.iter_mut().skip(self.held);
+            place.zip(octets.iter().take(read)).for_each(|(to, from)| *to = *from);
+            self.held += read;
+        }
+        Ok(true)
+    }
+
     /// Watches the ServerHello go by: one whole message in one record (RFC 8446 §5.1), and not a retry.
     fn watch_hello(&mut self, octets: &[u8]) -> Result<(), Broken> {
         let Some((mut seen, mut retry)) = self.hello else { return Ok(()) };
@@ -202,6 +237,8 @@ impl<S: Read + Write, C: Clock> Read for Framing<'_, S, C> {
             self.next_header().await?;
         }
         if self.mail.peeks() {
+            let whole = self.hold_body().await?;
+            self.mail.set_held(whole);
             return self.refuse(Fault::Peeked);
         }
         if usize::from(self.given) < HEADER {
@@ -218,11 +255,19 @@ impl<S: Read + Write, C: Clock> Read for Framing<'_, S, C> {
         }
         let most = into.len().min(usize::from(self.body));
         let into = into.get_mut(..most).unwrap_or_default();
-        let read = self.receive(into).await?;
+        let read = match self.hold.get(self.taken..self.held) {
+            Some(held @ [_, ..]) => {
+                into.iter_mut().zip(held).for_each(|(to, from)| *to = *from);
+                let read = into.len().min(held.len());
+                self.taken += read;
+                read
+            }
+            _ => self.receive(into).await?,
+        };
         self.body -= read as u16;
         self.watch_hello(into.get(..read).unwrap_or_default())?;
         if self.body == 0 {
-            (self.have, self.given) = (0, 0);
+            (self.have, self.given, self.held, self.taken) = (0, 0, 0, 0);
         }
         Ok(read)
     }

@@ -10,7 +10,7 @@ use identity_core::time::Instant;
 use super::fault::Fault;
 
 /// Octets taken from the head of the send buffer.
-pub(super) const MAILBOX: usize = 24;
+pub(super) const MAILBOX: usize = 25;
 
 const DEADLINE: usize = 0;
 const RECEIVED: usize = 8;
@@ -20,6 +20,7 @@ const FAULT: usize = 20;
 const ALERT: usize = 21;
 const OPEN: usize = 22;
 const PEEK: usize = 23;
+const HELD: usize = 24;
 
 /// The shared cells.
 #[derive(Clone, Copy)]
@@ -85,6 +86,15 @@ impl<'b> Mailbox<'b> {
 
     pub(super) fn set_peek(self, on: bool) {
         self.set(PEEK, [u8::from(on)]);
+    }
+
+    /// Whether the last peek received the record whole.
+    pub(super) fn is_held(self) -> bool {
+        self.get(HELD) == [1]
+    }
+
+    pub(super) fn set_held(self, whole: bool) {
+        self.set(HELD, [u8::from(whole)]);
     }
 
     /// Latches why the framing broke off, unless a reason is latched already.

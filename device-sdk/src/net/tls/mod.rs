@@ -26,7 +26,6 @@ mod framing;
 mod guard;
 mod mailbox;
 mod provider;
-mod stream;
 mod verifier;
 
 use core::net::IpAddr;
@@ -39,23 +38,25 @@ use identity_core::time::{Instant, Judge};
 use identity_core::trust::Trust;
 
 use crate::Error;
+use crate::net::transport::Transport;
 use crate::ports::{Clock, KeyStore};
 use fault::{Fault, alert};
 use framing::Framing;
 use guard::Guarded;
 use mailbox::Mailbox;
 use provider::Provider;
-pub use stream::Stream;
 use verifier::Verifier;
 
 /// Octets of a receive buffer that takes every legal record: 2^14 + 256.
 pub const RECEIVE: usize = 16_640;
-/// Octets of a send buffer that takes a ClientHello and a client certificate of up to 3.8 KB.
+/// Octets of a send buffer that takes a ClientHello and a client certificate of up to 3.3 KB.
 pub const SEND: usize = 4_096;
 /// The least send buffer.
-const SEND_MIN: usize = 1_024;
+const SEND_MIN: usize = 1_536;
+/// Octets of the send buffer that hold a small record while it arrives, so that waiting for it can be cancelled.
+const HOLD: usize = 512;
 /// The largest send buffer that is used: a whole record of 2^14 octets, and what embedded-tls keeps free.
-const SEND_MAX: usize = (1 << 14) + 128 + mailbox::MAILBOX;
+const SEND_MAX: usize = (1 << 14) + 128 + mailbox::MAILBOX + HOLD;
 /// For errors.
 const HANDSHAKE: &str = "TLS handshake";
 const READ: &str = "TLS read";
@@ -65,7 +66,7 @@ const WRITE: &str = "TLS write";
 pub struct Buffers<'b> {
     /// At least as large as the largest record of the server; [`RECEIVE`] is safe.
     pub receive: &'b mut [u8],
-    /// Octets of a sent record, and 152; [`SEND`] is a good size.
+    /// Octets of a sent record, and 665; [`SEND`] is a good size.
     pub send: &'b mut [u8],
 }
 
@@ -126,6 +127,7 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
         let most = buffers.send.len().min(SEND_MAX);
         let send = buffers.send.get_mut(..most).filter(|send| send.len() >= SEND_MIN).ok_or(no_space)?;
         let (mail, send) = Mailbox::cut(send).ok_or(no_space)?;
+        let (hold, send) = send.split_at_mut_checked(HOLD).ok_or(no_space)?;
         mail.set_deadline(clock.now().after_ms(limit_ms.into()));
 
         let verifier = Verifier::new(peer.host, peer.trust, peer.judge, HANDSHAKE, limit_ms);
@@ -137,7 +139,7 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
         if !peer.alpn.is_empty() {
             config = config.with_alpn(peer.alpn);
         }
-        let framing = Framing::new(stream, clock, mail, buffers.receive.len());
+        let framing = Framing::new(stream, clock, mail, hold, buffers.receive.len());
         let mut tls = TlsConnection::new(framing, buffers.receive, send);
         let opened = tls.open(TlsContext::new(&config, &mut provider)).await;
 
@@ -153,97 +155,98 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
         Ok(Self { tls, mail, clock, left: 0, state: State::Open })
     }
 
-    /// Waits until a read will find something (data, the end, or a record that is of no interest), or `until` passes.
+    /// Waits until a read will answer at once (data, or the end), or `until` passes; takes session tickets out of the way.
     /// Cancel-safe: a dropped wait loses nothing.
     ///
+    /// Of a record longer than 512 octets only the start is awaited.
+    ///
     /// # Errors
-    /// If the connection failed.
+    /// If the connection failed, or the server sent an alert: see [`Secure::read`].
     pub async fn readable(&mut self, until: Instant) -> Result<bool, Error> {
-        match self.state {
-            State::Ended => return Ok(true),
-            State::Open if self.left > 0 => return Ok(true),
-            State::Open => {}
-            State::Busy | State::Dead => return Err(self.unusable(READ)),
-        }
-        self.mail.set_deadline(until);
-        self.mail.set_peek(true);
-        // The framing always breaks off a peek before embedded-tls gets an octet, so dropping this read is safe.
-        let outcome = self.tls.read_buffered().await.err();
-        self.mail.set_peek(false);
-        match (self.mail.take_fault(), outcome) {
-            (Some(Fault::Peeked | Fault::Ended), _) => Ok(true),
-            (Some(Fault::TimedOut), _) => Ok(false),
-            (fault, error) => {
-                self.state = State::Dead;
-                Err(explain(error.unwrap_or(TlsError::InternalError), fault, READ, 0))
+        let limit = span(self.clock.now(), until);
+        loop {
+            match self.state {
+                State::Ended => return Ok(true),
+                State::Open if self.left > 0 => return Ok(true),
+                State::Open => {}
+                State::Busy | State::Dead => return Err(self.unusable(READ)),
+            }
+            self.mail.set_deadline(until);
+            self.mail.set_peek(true);
+            // The framing always breaks off a peek before embedded-tls gets an octet, so dropping this read is safe.
+            let outcome = self.tls.read_buffered().await.err();
+            self.mail.set_peek(false);
+            match (self.mail.take_fault(), outcome) {
+                // It is here whole, so that this does not wait, and thus is never dropped half way.
+                (Some(Fault::Peeked), _) if self.mail.is_held() => self.take_record(limit).await?,
+                (Some(Fault::Peeked | Fault::Ended), _) => return Ok(true),
+                (Some(Fault::TimedOut), _) => return Ok(false),
+                (fault, error) => {
+                    self.state = State::Dead;
+                    return Err(explain(error.unwrap_or(TlsError::InternalError), fault, READ, limit));
+                }
             }
         }
     }
 
     /// Reads what is there into `into`: octets read, 0 once the server has closed in an orderly way.
     ///
-    /// Waits at most until `until`. [`Error::Timeout`] before anything arrived leaves the connection as it was; when it
-    /// strikes, or the future is dropped, within a record, the connection is dead.
+    /// Waits at most until `until`. [`Error::Timeout`] before a record began leaves the connection as it was; when it
+    /// strikes, or the future is dropped, within a record of more than 512 octets, the connection is dead.
     ///
     /// # Errors
     /// [`Error::Closed`] if the stream ends without close_notify: what was read may be cut short. [`Error::Tls`] with the
     /// number of the alert if the server sent one; a refused client certificate arrives this way, at the first read.
     pub async fn read(&mut self, into: &mut [u8], until: Instant) -> Result<usize, Error> {
-        let started = self.clock.now();
-        while self.readable(until).await? {
-            if let Some(read) = self.read_record(into, until).await? {
-                return Ok(read);
-            }
+        if into.is_empty() {
+            return Ok(0);
         }
-        Err(Error::Timeout { what: READ, after_ms: span(started, until) })
-    }
-
-    /// Like [`Secure::read`], but takes one record at most: none if it held nothing for the application, such as a session
-    /// ticket. For use after [`Secure::readable`], so that a wait for data never goes on uncancelled.
-    ///
-    /// # Errors
-    /// As [`Secure::read`], but a timeout always ends the connection.
-    pub async fn read_record(&mut self, into: &mut [u8], until: Instant) -> Result<Option<usize>, Error> {
-        match self.state {
-            State::Ended => return Ok(Some(0)),
-            State::Open if into.is_empty() => return Ok(Some(0)),
-            State::Open => self.state = State::Busy,
-            State::Busy | State::Dead => return Err(self.unusable(READ)),
-        }
-        self.mail.set_deadline(until);
         let limit = span(self.clock.now(), until);
-        let fresh = self.left == 0;
-        // On each early return the state stays Busy: the connection is of no use any more.
-        let mut record = match self.tls.read_buffered().await {
-            Ok(record) => record,
-            Err(error) => return Err(explain(error, self.mail.take_fault(), READ, limit)),
-        };
-        let inner = record.peek_all();
-        if fresh {
-            self.left = match inner.split_last() {
-                Some((&guard::APPLICATION, content)) => content.len(),
-                Some((&guard::HANDSHAKE, messages)) => tickets(messages).map_err(|fault| fault.error(READ, limit))?,
-                Some((&guard::ALERT, [_, 0])) => {
-                    self.state = State::Ended;
-                    return Ok(Some(0));
-                }
-                Some((&guard::ALERT, [_, number])) => return Err(Error::Tls { what: alert(*number), alert: *number }),
-                Some((0, _)) | None => return Err(Fault::EmptyInner.error(READ, limit)),
-                _ => return Err(Fault::InnerType.error(READ, limit)),
-            };
-            if self.left == 0 {
-                record.pop_all();
-                self.state = State::Open;
-                return Ok(None);
+        while self.left == 0 {
+            if !self.readable(until).await? {
+                return Err(Error::Timeout { what: READ, after_ms: limit });
+            }
+            match self.state {
+                State::Ended => return Ok(0),
+                _ if self.left == 0 => self.take_record(limit).await?,
+                _ => {}
             }
         }
+        // There is something left, so this does not wait.
+        let mut record = self.tls.read_buffered().await.map_err(|error| explain(error, None, READ, limit))?;
         let read = self.left.min(into.len());
+        let inner = record.peek_all();
         into.iter_mut().zip(inner.iter().take(read)).for_each(|(to, from)| *to = *from);
         self.left -= read;
         // The content type goes with the last octet.
         record.pop(if self.left == 0 { inner.len() } else { read });
+        Ok(read)
+    }
+
+    /// Receives and opens one record: data are `left` then, all else is dealt with.
+    async fn take_record(&mut self, limit: u32) -> Result<(), Error> {
+        // On each early return, and if dropped, the state stays Busy: the connection is of no use any more.
+        self.state = State::Busy;
+        let mut record = match self.tls.read_buffered().await {
+            Ok(record) => record,
+            Err(error) => return Err(explain(error, self.mail.take_fault(), READ, limit)),
+        };
+        self.left = match record.peek_all().split_last() {
+            Some((&guard::APPLICATION, content)) => content.len(),
+            Some((&guard::HANDSHAKE, messages)) => tickets(messages).map_err(|fault| fault.error(READ, limit))?,
+            Some((&guard::ALERT, [_, 0])) => {
+                self.state = State::Ended;
+                return Ok(());
+            }
+            Some((&guard::ALERT, [_, number])) => return Err(Error::Tls { what: alert(*number), alert: *number }),
+            Some((0, _)) | None => return Err(Fault::EmptyInner.error(READ, limit)),
+            _ => return Err(Fault::InnerType.error(READ, limit)),
+        };
+        if self.left == 0 {
+            record.pop_all();
+        }
         self.state = State::Open;
-        Ok(Some(read))
+        Ok(())
     }
 
     /// Writes all of `octets`; they may stay in the send buffer until [`Secure::flush`]. Not to be dropped half way: the
@@ -295,11 +298,6 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
         self.mail.traffic()
     }
 
-    /// This connection as an embedded-io-async stream whose reads and writes end at `until`.
-    pub fn until(&mut self, until: Instant) -> Stream<'_, 'b, S, C> {
-        Stream::new(self, until)
-    }
-
     fn start_write(&mut self, until: Instant) -> Result<State, Error> {
         let before = self.state;
         if matches!(before, State::Busy | State::Dead) {
@@ -318,6 +316,21 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
     fn unusable(&mut self, during: &'static str) -> Error {
         self.state = State::Dead;
         Error::Closed { during }
+    }
+}
+
+impl<'b, S: Read + Write + 'b, C: Clock> Transport for Secure<'b, S, C> {
+    async fn readable(&mut self, until: Instant) -> Result<bool, Error> {
+        Secure::readable(self, until).await
+    }
+
+    async fn read(&mut self, into: &mut [u8], until: Instant) -> Result<usize, Error> {
+        Secure::read(self, into, until).await
+    }
+
+    async fn write_all(&mut self, octets: &[u8], until: Instant) -> Result<(), Error> {
+        Secure::write_all(self, octets, until).await?;
+        self.flush(until).await
     }
 }
 
