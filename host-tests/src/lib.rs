@@ -7,6 +7,7 @@ pub mod entropy;
 pub mod est;
 mod est_options;
 pub mod events;
+pub mod flash;
 pub mod http;
 pub mod key;
 pub mod loopback;

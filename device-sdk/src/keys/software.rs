@@ -1,0 +1,179 @@
+//! Keys in RAM, sealed in flash: for boards without a secure element.
+
+use identity_core::agent::step::Cause;
+use identity_core::crypto::{SEALED_LEN, SecretKey, open, seal};
+use identity_core::entropy::{RawSource, Rng};
+use identity_core::keys::{Digest, PublicKey, Signature, Slot};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::ports::{KeyStore, PortError, SEALED_MAX};
+
+const _: () = assert!(SEALED_LEN <= SEALED_MAX);
+
+/// 32 octets that only this device knows, from fuses, a PUF or a hardware-unique key: what keys are sealed under.
+///
+/// Whoever reads it and the flash has the keys. No `Debug`; overwritten with zeros when dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct DeviceSecret([u8; 32]);
+
+impl DeviceSecret {
+    /// Wraps the secret; the caller overwrites his copy.
+    #[must_use]
+    pub const fn new(secret: [u8; 32]) -> Self {
+        Self(secret)
+    }
+}
+
+/// A [`KeyStore`] in software: P-256 keys of three slots in RAM, each sealed with AES-256-GCM under the [`DeviceSecret`]
+/// before it leaves for flash. Keys are made by, and signatures hedged with, a generator under health tests.
+///
+/// It blocks: measure `generate` and `sign` with `cargo xtask bench`; on a 100 MHz Cortex-M4 each takes some 70 ms.
+pub struct SoftwareKeys<S> {
+    rng: Rng<S>,
+    secret: DeviceSecret,
+    keys: [Option<SecretKey>; 3],
+}
+
+impl<S: RawSource> SoftwareKeys<S> {
+    /// A store without keys yet.
+    #[must_use]
+    pub const fn new(rng: Rng<S>, secret: DeviceSecret) -> Self {
+        Self { rng, secret, keys: [None, None, None] }
+    }
+
+    fn place(&mut self, slot: Slot) -> &mut Option<SecretKey> {
+        let [birth, a, b] = &mut self.keys;
+        match slot {
+            Slot::Birth => birth,
+            Slot::A => a,
+            Slot::B => b,
+        }
+    }
+}
+
+/// What went wrong with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct KeyError(pub identity_core::Error);
+
+impl PortError for KeyError {
+    fn cause(&self) -> Cause {
+        Cause::Permanent
+    }
+
+    fn hint(&self) -> &'static str {
+        use identity_core::Error as E;
+        match self.0 {
+            E::Entropy(_) => {
+                "the entropy source failed its health tests; check the RNG's clock, supply and error flags"
+            }
+            E::Stored { problem, .. } => problem,
+            E::Misuse(what) | E::Crypto(what) => what,
+            _ => "the key store failed",
+        }
+    }
+}
+
+impl core::fmt::Display for KeyError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl core::error::Error for KeyError {}
+
+impl From<identity_core::Error> for KeyError {
+    fn from(error: identity_core::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl<S: RawSource> KeyStore for SoftwareKeys<S> {
+    type Error = KeyError;
+
+    fn random(&mut self, into: &mut [u8]) -> Result<(), KeyError> {
+        Ok(self.rng.fill(into)?)
+    }
+
+    fn generate(
+        &mut self,
+        slot: Slot,
+        public: &mut PublicKey,
+        sealed: &mut [u8; SEALED_MAX],
+    ) -> Result<usize, KeyError> {
+        let key = SecretKey::generate(self.rng.drbg()?)?;
+        let octets = seal(&self.secret.0, slot, &key, self.rng.drbg()?)?;
+        sealed.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
+        *public = key.public();
+        *self.place(slot) = Some(key);
+        Ok(octets.len())
+    }
+
+    fn restore(&mut self, slot: Slot, sealed: &[u8]) -> Result<(), KeyError> {
+        let key = open(&self.secret.0, slot, sealed)?;
+        *self.place(slot) = Some(key);
+        Ok(())
+    }
+
+    fn public(&mut self, slot: Slot) -> Result<Option<PublicKey>, KeyError> {
+        Ok(self.place(slot).as_ref().map(SecretKey::public))
+    }
+
+    fn sign(&mut self, slot: Slot, digest: &Digest) -> Result<Signature, KeyError> {
+        let [birth, a, b] = &self.keys;
+        let key = match slot {
+            Slot::Birth => birth,
+            Slot::A => a,
+            Slot::B => b,
+        };
+        let key = key.as_ref().ok_or(identity_core::Error::Misuse("there is no key in that slot"))?;
+        Ok(key.sign(digest, self.rng.drbg()?)?)
+    }
+
+    /// The key's octets are overwritten with zeros.
+    fn destroy(&mut self, slot: Slot) -> Result<(), KeyError> {
+        *self.place(slot) = None;
+        Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+    use crate::keys::std_entropy::StdEntropy;
+    use identity_core::crypto::verify_p256;
+
+    fn store(secret: u8) -> SoftwareKeys<StdEntropy> {
+        SoftwareKeys::new(Rng::start(StdEntropy, b"").unwrap(), DeviceSecret::new([secret; 32]))
+    }
+
+    #[test]
+    fn a_key_survives_a_reset_sealed_for_its_slot_and_device() {
+        let (mut public, mut sealed) = (PublicKey::EMPTY, [0; SEALED_MAX]);
+        let mut keys = store(1);
+        let length = keys.generate(Slot::A, &mut public, &mut sealed).unwrap();
+        let sealed = &sealed[..length];
+        let mut again = store(1);
+        assert_eq!(again.public(Slot::A), Ok(None));
+        again.restore(Slot::A, sealed).unwrap();
+        assert_eq!(again.public(Slot::A), Ok(Some(public)));
+        let signature = again.sign(Slot::A, &[7; 32]).unwrap();
+        verify_p256(&public, &[7; 32], &signature).unwrap();
+        assert!(verify_p256(&public, &[8; 32], &signature).is_err());
+
+        assert!(again.restore(Slot::B, sealed).is_err(), "another slot");
+        assert!(store(2).restore(Slot::A, sealed).is_err(), "another device");
+        assert!(again.restore(Slot::A, &sealed[..60]).is_err(), "damaged");
+        assert_eq!(again.public(Slot::A), Ok(Some(public)), "a failed restore loses nothing");
+    }
+
+    #[test]
+    fn a_destroyed_key_signs_no_more() {
+        let (mut public, mut sealed) = (PublicKey::EMPTY, [0; SEALED_MAX]);
+        let mut keys = store(1);
+        keys.generate(Slot::B, &mut public, &mut sealed).unwrap();
+        keys.destroy(Slot::B).unwrap();
+        assert_eq!(keys.public(Slot::B), Ok(None));
+        assert_eq!(keys.sign(Slot::B, &[7; 32]).unwrap_err().hint(), "there is no key in that slot");
+    }
+}
