@@ -23,6 +23,13 @@ pub enum Error {
         /// The next step for the engineer.
         hint: &'static str,
     },
+    /// A step could not be carried out: the network, a server or a port of the board failed.
+    Unreachable {
+        /// What was being done, such as "EST cacerts" or "store".
+        by: &'static str,
+        /// What went wrong.
+        problem: &'static str,
+    },
     /// A certificate was not accepted by this device.
     Certificate {
         /// Which certificate, such as "issued certificate" or "EST server".
@@ -45,6 +52,11 @@ pub enum Error {
         what: &'static str,
         /// Why it cannot be used.
         problem: &'static str,
+    },
+    /// A stored record was written by newer firmware; nothing may be overwritten.
+    Newer {
+        /// The record.
+        what: &'static str,
     },
     /// A configuration value or a call is wrong: fix the firmware.
     Misuse(&'static str),
@@ -136,6 +148,7 @@ impl fmt::Display for Error {
         match self {
             Self::Malformed { what, problem } => write!(f, "{what}: {problem}"),
             Self::Refused { by, code, hint } => write!(f, "{by} refused with {code}: {hint}"),
+            Self::Unreachable { by, problem } => write!(f, "{by}: {problem}"),
             Self::Certificate { which, problem } => {
                 write!(f, "certificate of {which}: {}", problem.advice())?;
                 match problem {
@@ -157,6 +170,10 @@ impl fmt::Display for Error {
                 EntropyFault::Source => "entropy source reported a failure; check the RNG's error flags",
             }),
             Self::Stored { what, problem } => write!(f, "stored {what}: {problem}"),
+            Self::Newer { what } => write!(
+                f,
+                "stored {what} was written by newer firmware and is left untouched; install that firmware, or erase the flash partition"
+            ),
             Self::Misuse(what) => f.write_str(what),
             Self::Crypto(what) => f.write_str(what),
         }

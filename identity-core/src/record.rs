@@ -1,6 +1,14 @@
-//! Records in flash. The format is written down in `docs/flash-format.md`.
+//! Records in flash: their names and their CBOR. The format is written down in `docs/flash-format.md`.
 
+use crate::Error;
 use crate::keys::Slot;
+use crate::time::UnixTime;
+use crate::x509::verify::Issued;
+use minicbor::encode::write::{Cursor, EndOfSlice};
+use minicbor::{Decoder, Encoder};
+
+/// Version of every record this crate writes. A record of a higher version is left untouched.
+pub const VERSION: u8 = 1;
 
 /// A stored record, named by one octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,12 +18,12 @@ pub enum Record {
     Live,
     /// Trust anchors fetched by the device.
     Anchors,
+    /// Last known good time.
+    Floor,
     /// The credential of a slot.
     Credential(Slot),
     /// The sealed private key of a slot; written and read by the driver for its key store.
     Key(Slot),
-    /// Last known good time.
-    Floor,
 }
 
 impl Record {
@@ -30,4 +38,175 @@ impl Record {
             Self::Key(slot) => 0x20 + slot.number(),
         }
     }
+
+    /// Its name in errors and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live pointer",
+            Self::Anchors => "trust anchors",
+            Self::Floor => "clock floor",
+            Self::Credential(_) => "credential",
+            Self::Key(_) => "sealed key",
+        }
+    }
+}
+
+/// What enrolment yielded, read in place from its record.
+#[derive(Clone, Copy)]
+pub struct Credential<'a> {
+    /// The certificates as issued, concatenated DER: the device's own and any intermediates.
+    pub certificates: &'a [u8],
+    /// The device's own certificate among them, DER.
+    pub leaf: &'a [u8],
+    /// Start of validity.
+    pub not_before: UnixTime,
+    /// End of validity.
+    pub not_after: UnixTime,
+}
+
+/// Writes a credential record; its length in octets.
+///
+/// Demands the evidence that only [`crate::x509::verify::accept_issued`] makes, about these same certificates.
+pub fn write_credential(issued: &Issued, certificates: &[u8], into: &mut [u8]) -> Result<usize, Error> {
+    let leaf = issued.leaf();
+    encode("credential", certificates.len(), into, |e| {
+        e.map(5)?.u8(0)?.u8(VERSION)?;
+        e.u8(1)?.bytes(certificates)?;
+        e.u8(2)?.array(2)?.u32(leaf.start as u32)?.u32(leaf.end as u32)?;
+        e.u8(3)?.u64(issued.not_before().0)?;
+        e.u8(4)?.u64(issued.not_after().0)?;
+        Ok(())
+    })
+}
+
+/// Reads a credential record.
+pub fn read_credential(octets: &[u8]) -> Result<Credential<'_>, Error> {
+    let (mut certificates, mut leaf, mut not_before, mut not_after) = (None, None, None, None);
+    fields("credential", octets, |key, d| {
+        match key {
+            1 => certificates = Some(d.bytes()?),
+            2 => {
+                d.array()?;
+                leaf = Some((d.u32()?, d.u32()?));
+            }
+            3 => not_before = Some(UnixTime(d.u64()?)),
+            4 => not_after = Some(UnixTime(d.u64()?)),
+            _ => d.skip()?,
+        }
+        Ok(())
+    })?;
+    let missing = Error::Stored { what: "credential", problem: "a field is missing or out of range; enrol again" };
+    let (Some(certificates), Some((start, end)), Some(not_before), Some(not_after)) =
+        (certificates, leaf, not_before, not_after)
+    else {
+        return Err(missing);
+    };
+    let leaf = certificates.get(start as usize..end as usize).ok_or(missing)?;
+    Ok(Credential { certificates, leaf, not_before, not_after })
+}
+
+/// Writes the live pointer: which slot is live. Storing it is the commit.
+pub fn write_live(slot: Slot, into: &mut [u8]) -> Result<usize, Error> {
+    encode("live pointer", 8, into, |e| {
+        e.map(2)?.u8(0)?.u8(VERSION)?.u8(1)?.u8(slot.number())?;
+        Ok(())
+    })
+}
+
+/// Reads the live pointer.
+pub fn read_live(octets: &[u8]) -> Result<Slot, Error> {
+    let mut slot = None;
+    fields("live pointer", octets, |key, d| {
+        match key {
+            1 => slot = Slot::from_number(d.u8()?),
+            _ => d.skip()?,
+        }
+        Ok(())
+    })?;
+    slot.ok_or(Error::Stored { what: "live pointer", problem: "it names no slot" })
+}
+
+/// Writes the trust anchors fetched by the device: concatenated DER certificates.
+pub fn write_anchors(certificates: &[u8], into: &mut [u8]) -> Result<usize, Error> {
+    encode("trust anchors", certificates.len(), into, |e| {
+        e.map(2)?.u8(0)?.u8(VERSION)?.u8(1)?.bytes(certificates)?;
+        Ok(())
+    })
+}
+
+/// Reads the trust anchors: concatenated DER certificates.
+pub fn read_anchors(octets: &[u8]) -> Result<&[u8], Error> {
+    let mut certificates = None;
+    fields("trust anchors", octets, |key, d| {
+        match key {
+            1 => certificates = Some(d.bytes()?),
+            _ => d.skip()?,
+        }
+        Ok(())
+    })?;
+    certificates.ok_or(Error::Stored { what: "trust anchors", problem: "the certificates are missing" })
+}
+
+/// Writes the clock floor.
+pub fn write_floor(floor: UnixTime, into: &mut [u8]) -> Result<usize, Error> {
+    encode("clock floor", 16, into, |e| {
+        e.map(2)?.u8(0)?.u8(VERSION)?.u8(1)?.u64(floor.0)?;
+        Ok(())
+    })
+}
+
+/// Reads the clock floor.
+pub fn read_floor(octets: &[u8]) -> Result<UnixTime, Error> {
+    let mut floor = None;
+    fields("clock floor", octets, |key, d| {
+        match key {
+            1 => floor = Some(UnixTime(d.u64()?)),
+            _ => d.skip()?,
+        }
+        Ok(())
+    })?;
+    floor.ok_or(Error::Stored { what: "clock floor", problem: "the time is missing" })
+}
+
+/// Octets a record needs beside its byte string.
+const OVERHEAD: usize = 48;
+
+type EncodeResult = Result<(), minicbor::encode::Error<EndOfSlice>>;
+
+fn encode(
+    what: &'static str,
+    payload: usize,
+    into: &mut [u8],
+    write: impl FnOnce(&mut Encoder<Cursor<&mut [u8]>>) -> EncodeResult,
+) -> Result<usize, Error> {
+    let mut encoder = Encoder::new(Cursor::new(into));
+    write(&mut encoder).map_err(|_| Error::NoSpace { what, wanted: payload.saturating_add(OVERHEAD) })?;
+    Ok(encoder.writer().position())
+}
+
+/// Reads a record's map: checks the version, which must be the first field, then hands out each other field.
+/// Fields of later minor additions are for `read` to skip.
+fn fields<'a>(
+    what: &'static str,
+    octets: &'a [u8],
+    mut read: impl FnMut(u8, &mut Decoder<'a>) -> Result<(), minicbor::decode::Error>,
+) -> Result<(), Error> {
+    let corrupt = |_| Error::Stored { what, problem: "it is corrupt; the device will enrol into the other slot" };
+    let mut d = Decoder::new(octets);
+    let count = d.map().map_err(corrupt)?.unwrap_or(0);
+    let mut version = None;
+    for _ in 0..count {
+        let key = d.u8().map_err(corrupt)?;
+        match (version, key) {
+            (None, 0) => match d.u8().map_err(corrupt)? {
+                0 => return Err(Error::Stored { what, problem: "version 0 does not exist" }),
+                v if v > VERSION => return Err(Error::Newer { what }),
+                v => version = Some(v),
+            },
+            (Some(_), 1..) => read(key, &mut d).map_err(corrupt)?,
+            _ => return Err(Error::Stored { what, problem: "it does not begin with its version" }),
+        }
+    }
+    version.map(|_| ()).ok_or(Error::Stored { what, problem: "it has no version" })
 }

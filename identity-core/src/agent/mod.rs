@@ -1,2 +1,241 @@
-//! The lifecycle machine.
+//! The lifecycle machine. A driver polls it for the next step, does the step, and says how it went.
+//!
+//! ```text
+//! Boot ──no identity──▶ Enrolment ──committed──▶ Ready ──due──▶ Enrolment (renewal) ──▶ Ready
+//!   └──────identity found─────────────────────────▶┘
+//! ```
+
+mod backoff;
+mod boot;
+mod enrolment;
+mod ready;
 pub mod step;
+
+use crate::Error;
+use crate::config::Config;
+use crate::enrol::Path;
+use crate::keys::{Digest, PublicKey, Signature, Slot};
+use crate::memory::Lent;
+use crate::record::{self, Credential};
+use crate::session::{Login, SessionContext};
+use crate::time::{Instant, Judge, Now, UnixTime};
+use crate::trust::Anchors;
+use boot::Boot;
+use enrolment::Enrolment;
+use ready::Ready;
+use step::{Cause, ClientIdentity, Failure, Outcome, Step};
+
+/// The device's identity over its life: boot, enrolment, ready, renewal.
+///
+/// [`poll`](Self::poll) twice gives the same step, so a driver that is cancelled loses nothing; state changes in
+/// [`done`](Self::done), after the effect.
+pub struct Agent<'m> {
+    config: &'m Config,
+    state: State,
+    shared: Shared<'m>,
+}
+
+enum State {
+    Boot(Boot),
+    Enrolment(Enrolment),
+    Ready(Ready),
+    Stuck(Error),
+}
+
+/// What every state may use: lent memory, and what is known across states.
+struct Shared<'m> {
+    memory: Lent<'m>,
+    path: Path,
+    /// Octets of the credential record in `memory.credential`; 0 if there is none.
+    credential: usize,
+    /// Octets of certificates in `memory.anchors`.
+    anchors: usize,
+    /// Octets of the wrapped CSR in `memory.request`.
+    csr: usize,
+    public: PublicKey,
+    signature: Signature,
+    digest: Digest,
+    floor: UnixTime,
+    /// The last failure, until something succeeds.
+    trouble: Option<Error>,
+}
+
+/// What the application may know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Status {
+    /// Reading flash, or talking to a server.
+    Working,
+    /// Waiting before trying again.
+    Waiting {
+        /// Until when.
+        until: Instant,
+        /// What went wrong, if anything did.
+        trouble: Option<Error>,
+    },
+    /// There is a usable identity.
+    Ready {
+        /// The live slot.
+        slot: Slot,
+        /// Start of its certificate's validity.
+        not_before: UnixTime,
+        /// End of its certificate's validity.
+        not_after: UnixTime,
+    },
+    /// A person is needed.
+    Stuck(Error),
+}
+
+impl<'m> Agent<'m> {
+    /// An agent that begins at boot.
+    #[must_use]
+    pub fn new(config: &'m Config, memory: Lent<'m>) -> Self {
+        let shared = Shared {
+            memory,
+            path: Path::new(),
+            credential: 0,
+            anchors: 0,
+            csr: 0,
+            public: PublicKey::EMPTY,
+            signature: Signature::EMPTY,
+            digest: [0; 32],
+            floor: config.built,
+            trouble: None,
+        };
+        Self { config, state: State::Boot(Boot::Floor), shared }
+    }
+
+    /// The next step. Asking again gives the same step until `done` is called or time passes.
+    pub fn poll(&mut self, now: Now) -> Step<'_> {
+        let shared = &mut self.shared;
+        let judge = shared.judge(now);
+        // the only changes that time alone makes: renewal is due, or the identity that vouches for it has expired
+        match &self.state {
+            State::Ready(ready) if ready.is_due(judge) => {
+                self.state = State::Enrolment(Enrolment::renewal(ready.slot, ready.is_expired(judge)));
+            }
+            State::Enrolment(enrolment) => {
+                if let Some(live) = enrolment.outlived(shared, judge) {
+                    self.state = State::Enrolment(Enrolment::renewal(live, true));
+                }
+            }
+            _ => {}
+        }
+        match &mut self.state {
+            State::Boot(boot) => boot.step(shared),
+            State::Enrolment(enrolment) => enrolment.step(self.config, shared, now),
+            State::Ready(ready) => ready.step(shared, now),
+            State::Stuck(_) => Step::Idle { until: Instant(u64::MAX) },
+        }
+    }
+
+    /// Says how the step went. The error, if any, is for the log: the agent has dealt with it.
+    pub fn done(&mut self, now: Now, outcome: Outcome) -> Result<(), Error> {
+        let next = match &mut self.state {
+            State::Boot(boot) => boot.done(&mut self.shared, outcome),
+            State::Enrolment(enrolment) => enrolment.done(self.config, &mut self.shared, now, outcome),
+            State::Ready(ready) => ready.done(&mut self.shared, outcome),
+            State::Stuck(_) => Ok(None),
+        };
+        match next {
+            Ok(None) => Ok(()),
+            Ok(Some(state)) => {
+                self.state = state;
+                Ok(())
+            }
+            Err(error) => {
+                self.shared.trouble = Some(error);
+                let newer = matches!(error, Error::Newer { .. });
+                let transient = matches!(outcome, Outcome::Failed(Failure { cause: Cause::Transient, .. }));
+                match &mut self.state {
+                    // nothing may be overwritten
+                    _ if newer => self.state = State::Stuck(error),
+                    State::Enrolment(enrolment) => enrolment.failed(&self.shared, now, !transient),
+                    State::Boot(_) => self.state = State::Stuck(error),
+                    State::Ready(_) | State::Stuck(_) => {}
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What the application may know.
+    #[must_use]
+    pub fn status(&self, now: Now) -> Status {
+        match &self.state {
+            State::Boot(_) => Status::Working,
+            State::Enrolment(enrolment) => match enrolment.waits_until(now) {
+                Some(until) => Status::Waiting { until, trouble: self.shared.trouble },
+                None => Status::Working,
+            },
+            State::Ready(r) => Status::Ready { slot: r.slot, not_before: r.not_before, not_after: r.not_after },
+            State::Stuck(error) => Status::Stuck(*error),
+        }
+    }
+
+    /// The last failure, until something succeeds.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<Error> {
+        self.shared.trouble
+    }
+
+    /// Everything a connection to the broker needs, when there is a usable identity.
+    pub fn session(&self, now: Now) -> Option<Result<Login<'_>, Error>> {
+        let slot = match &self.state {
+            State::Ready(ready) => ready.slot,
+            State::Enrolment(enrolment) => enrolment.serves(now)?,
+            _ => return None,
+        };
+        let client = self.shared.client(slot)?;
+        Some(self.config.profile.session.login(&SessionContext {
+            config: self.config,
+            client,
+            anchors: self.shared.anchors(self.config),
+            judge: self.shared.judge(now),
+        }))
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &'m Config {
+        self.config
+    }
+
+    /// Time is never before this.
+    #[must_use]
+    pub const fn floor(&self) -> UnixTime {
+        self.shared.floor
+    }
+}
+
+impl Shared<'_> {
+    const fn judge(&self, now: Now) -> Judge {
+        Judge::new(now.wall, self.floor)
+    }
+
+    fn anchors<'a>(&'a self, config: &'a Config) -> Anchors<'a> {
+        Anchors {
+            configured: config.anchors,
+            fetched: self.memory.anchors.get(..self.anchors).unwrap_or_default(),
+        }
+    }
+
+    fn live_credential(&self) -> Option<Credential<'_>> {
+        record::read_credential(self.memory.credential.get(..self.credential)?).ok()
+    }
+
+    fn client(&self, slot: Slot) -> Option<ClientIdentity<'_>> {
+        Some(ClientIdentity { slot, certificate: self.live_credential()?.leaf })
+    }
+}
+
+/// The error of an outcome that the step cannot have.
+const WRONG_OUTCOME: Error = Error::Misuse("agent: the outcome does not answer the step");
+
+/// The error of a failed step.
+const fn failure(outcome: Outcome) -> Error {
+    match outcome {
+        Outcome::Failed(failure) => failure.error,
+        _ => WRONG_OUTCOME,
+    }
+}

@@ -1,6 +1,12 @@
-//! How to log in to a broker: one file per way.
+//! How to log in to a broker: one file per way, each a [`Session`].
 
+pub mod mtls;
+
+pub use mtls::Mtls;
+
+use crate::Error;
 use crate::agent::step::ClientIdentity;
+use crate::config::Config;
 use crate::time::Judge;
 use crate::trust::Anchors;
 
@@ -40,5 +46,21 @@ pub struct Login<'a> {
     pub judge: Judge,
 }
 
-/// A way to log in to a broker.
-pub trait Session: Sync {}
+/// What a [`Session`] may look at.
+#[derive(Clone, Copy)]
+pub struct SessionContext<'a> {
+    /// The device's configuration.
+    pub config: &'a Config,
+    /// The live identity.
+    pub client: ClientIdentity<'a>,
+    /// Whom to trust.
+    pub anchors: Anchors<'a>,
+    /// What validity is judged against.
+    pub judge: Judge,
+}
+
+/// A way to log in to a broker: a pure function.
+pub trait Session: Sync {
+    /// What the next connection needs.
+    fn login<'a>(&'a self, context: &SessionContext<'a>) -> Result<Login<'a>, Error>;
+}

@@ -1,0 +1,270 @@
+//! Enrolment and renewal: key → CSR → exchanges → check → store → commit → destroy the old key.
+//!
+//! A cut at any point leaves either the old identity or none and a clean start; the live slot is never written.
+
+use super::backoff::Backoff;
+use super::{Ready, Shared, State, Step, WRONG_OUTCOME};
+use crate::Error;
+use crate::agent::step::{ClientIdentity, Outcome};
+use crate::config::Config;
+use crate::crypto::sha256;
+use crate::enrol::{Context, Next, Stage};
+use crate::keys::Slot;
+use crate::record::{self, Record};
+use crate::time::{Instant, Judge, Now};
+use crate::trust::Anchors;
+use crate::x509::csr::{self, CsrRequest};
+use crate::x509::verify::accept_issued;
+
+/// One enrolment, from the first step to the commit.
+pub(super) struct Enrolment {
+    /// The slot being filled; not the live one.
+    fill: Slot,
+    /// The slot that is live, whose key is destroyed after the commit.
+    live: Option<Slot>,
+    /// Whether the live identity vouches for the new one; else the bootstrap does.
+    renewal: bool,
+    phase: Phase,
+    /// Nothing before this instant.
+    until: Option<Instant>,
+    backoff: Backoff,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    /// Load the certificate to present: the live one, or the birth one.
+    Identity,
+    Ask(Stage),
+    /// At a first enrolment a key that a cut left behind is used again, so that a CSR awaiting approval stays the same.
+    Lookup(Stage),
+    Generate(Stage),
+    Sign {
+        /// Octets of the CertificationRequestInfo in `memory.request`.
+        info: usize,
+        then: Stage,
+    },
+    /// Store the first `record` octets of `memory.reply`: the record of the certificates in `memory.anchors`.
+    StoreAnchors {
+        record: usize,
+        then: Stage,
+    },
+    /// Store the record in `memory.credential`.
+    StoreCredential,
+    Commit,
+    DestroyOld,
+}
+
+impl Enrolment {
+    /// A first enrolment into `fill`; `live` is the slot that the pointer names, if any, however useless.
+    pub(super) const fn first(fill: Slot, live: Option<Slot>) -> Self {
+        Self { fill, live, renewal: false, phase: Phase::Identity, until: None, backoff: Backoff::new() }
+    }
+
+    /// Renewal of the live slot. An expired certificate vouches for nothing: the bootstrap does.
+    pub(super) const fn renewal(live: Slot, expired: bool) -> Self {
+        let first = Self::first(live.other(), Some(live));
+        Self { renewal: !expired, ..first }
+    }
+
+    /// Until when it waits, if it does.
+    pub(super) fn waits_until(&self, now: Now) -> Option<Instant> {
+        self.until.filter(|until| now.mono < *until)
+    }
+
+    /// The live slot, while its credential is in memory and can serve: between the tries of a renewal.
+    pub(super) fn serves(&self, now: Now) -> Option<Slot> {
+        self.waits_until(now)?;
+        let untouched = matches!(self.phase, Phase::Ask(_) | Phase::Generate(_) | Phase::Sign { .. });
+        self.live.filter(|_| self.renewal && untouched)
+    }
+
+    /// Whether the identity that vouches for a renewal has expired meanwhile.
+    pub(super) fn outlived(&self, shared: &Shared<'_>, judge: Judge) -> Option<Slot> {
+        let live = self.live.filter(|_| self.renewal)?;
+        let exchanging = matches!(self.phase, Phase::Ask(_) | Phase::Generate(_) | Phase::Sign { .. });
+        let expired = shared.live_credential().is_some_and(|c| judge.at_least() >= c.not_after);
+        (exchanging && expired).then_some(live)
+    }
+
+    fn context<'a>(&self, config: &'a Config, shared: &'a Shared<'_>, now: Now) -> Context<'a> {
+        Context {
+            renewal: self.renewal,
+            anchors: shared.anchors(config),
+            csr: shared.memory.request.get(..shared.csr).unwrap_or_default(),
+            client: shared.client(self.identity()),
+            judge: shared.judge(now),
+        }
+    }
+
+    fn identity(&self) -> Slot {
+        self.live.filter(|_| self.renewal).unwrap_or(Slot::Birth)
+    }
+}
+
+impl Enrolment {
+    pub(super) fn step<'a>(&mut self, config: &'a Config, shared: &'a mut Shared<'_>, now: Now) -> Step<'a> {
+        if let Some(until) = self.waits_until(now) {
+            return Step::Idle { until };
+        }
+        match self.phase {
+            Phase::Identity => {
+                Step::Load { record: Record::Credential(self.identity()), into: shared.memory.credential }
+            }
+            Phase::Ask(stage) => self.exchange(config, shared, now, stage),
+            Phase::Lookup(_) => Step::Public { slot: self.fill, into: &mut shared.public },
+            Phase::Generate(_) => Step::Generate { slot: self.fill, into: &mut shared.public },
+            Phase::Sign { .. } => {
+                Step::Sign { slot: self.fill, digest: &shared.digest, into: &mut shared.signature }
+            }
+            Phase::StoreAnchors { record, .. } => Step::Store {
+                record: Record::Anchors,
+                bytes: shared.memory.reply.get(..record).unwrap_or_default(),
+            },
+            Phase::StoreCredential => Step::Store {
+                record: Record::Credential(self.fill),
+                bytes: shared.memory.credential.get(..shared.credential).unwrap_or_default(),
+            },
+            Phase::Commit => {
+                let length = record::write_live(self.fill, shared.memory.reply).unwrap_or(0);
+                Step::Store { record: Record::Live, bytes: shared.memory.reply.get(..length).unwrap_or_default() }
+            }
+            Phase::DestroyOld => Step::Destroy { slot: self.fill.other() },
+        }
+    }
+
+    fn exchange<'a>(&self, config: &'a Config, shared: &'a mut Shared<'_>, now: Now, stage: Stage) -> Step<'a> {
+        let judge = shared.judge(now);
+        let Shared { memory, path, credential, anchors, csr, .. } = shared;
+        let context = Context {
+            renewal: self.renewal,
+            anchors: Anchors {
+                configured: config.anchors,
+                fetched: memory.anchors.get(..*anchors).unwrap_or_default(),
+            },
+            csr: memory.request.get(..*csr).unwrap_or_default(),
+            client: client(memory.credential.get(..*credential), self.identity()),
+            judge,
+        };
+        Step::Exchange { request: config.profile.enrol.request(stage, &context, path), into: memory.reply }
+    }
+
+    pub(super) fn done(
+        &mut self,
+        config: &Config,
+        shared: &mut Shared<'_>,
+        now: Now,
+        outcome: Outcome,
+    ) -> Result<Option<State>, Error> {
+        if self.waits_until(now).is_some() {
+            return Ok(None); // an answer to Idle
+        }
+        self.until = None;
+        self.phase = match (self.phase, outcome) {
+            (_, Outcome::Failed(failure)) => return Err(failure.error),
+            (Phase::Identity, Outcome::Loaded(_) | Outcome::Absent) => {
+                shared.credential = match outcome {
+                    Outcome::Loaded(length) => length.min(shared.memory.credential.len()),
+                    _ => 0,
+                };
+                let next = config.profile.enrol.start(&self.context(config, shared, now))?;
+                self.follow(next, shared, now)?
+            }
+            (Phase::Ask(stage), Outcome::Reply(reply)) => {
+                let judge = shared.judge(now);
+                let Shared { memory, credential, anchors, csr, .. } = &mut *shared;
+                let context = Context {
+                    renewal: self.renewal,
+                    anchors: Anchors {
+                        configured: config.anchors,
+                        fetched: memory.anchors.get(..*anchors).unwrap_or_default(),
+                    },
+                    csr: memory.request.get(..*csr).unwrap_or_default(),
+                    client: client(memory.credential.get(..*credential), self.identity()),
+                    judge,
+                };
+                let next = config.profile.enrol.reply(stage, &context, &reply, memory.reply)?;
+                match next {
+                    Next::Anchors { length, then } => self.adopt_anchors(shared, length, then)?,
+                    Next::Issued { length } => self.accept(config, shared, now, length)?,
+                    other => self.follow(other, shared, now)?,
+                }
+            }
+            (Phase::Lookup(then), Outcome::Absent) => Phase::Generate(then),
+            (Phase::Lookup(then) | Phase::Generate(then), Outcome::Done) => {
+                let request =
+                    CsrRequest { subject: config.subject, names: config.names, public: &shared.public };
+                let info = csr::write_info(&request, shared.memory.request)?;
+                shared.digest = sha256(shared.memory.request.get(..info).unwrap_or_default());
+                Phase::Sign { info, then }
+            }
+            (Phase::Sign { info, then }, Outcome::Done) => {
+                let length = csr::finish(shared.memory.request, info, &shared.signature)?;
+                shared.csr = config.profile.enrol.wrap_csr(shared.memory.request, length)?;
+                Phase::Ask(then)
+            }
+            (Phase::StoreAnchors { then, .. }, Outcome::Done) => Phase::Ask(then),
+            (Phase::StoreCredential, Outcome::Done) => Phase::Commit,
+            (Phase::Commit, Outcome::Done) if self.live.is_some() => Phase::DestroyOld,
+            (Phase::Commit | Phase::DestroyOld, Outcome::Done) => {
+                let credential = shared.live_credential().ok_or(WRONG_OUTCOME)?;
+                let ready = Ready::new(self.fill, credential.not_before, credential.not_after);
+                shared.trouble = None;
+                return Ok(Some(State::Ready(ready)));
+            }
+            _ => return Err(WRONG_OUTCOME),
+        };
+        Ok(None)
+    }
+
+    /// The phase that `next` asks for.
+    fn follow(&mut self, next: Next, shared: &Shared<'_>, now: Now) -> Result<Phase, Error> {
+        Ok(match next {
+            Next::Ask(stage) => {
+                self.backoff.reset();
+                Phase::Ask(stage)
+            }
+            // a renewal takes a new key; whatever the slot holds is from an earlier life
+            Next::Csr(then) if self.renewal => Phase::Generate(then),
+            Next::Csr(then) => Phase::Lookup(then),
+            Next::Later { retry_after, stage } => {
+                let wait = self.backoff.as_asked(retry_after, now, &shared.public);
+                self.until = Some(now.mono.after_ms(wait));
+                Phase::Ask(stage)
+            }
+            Next::Anchors { .. } | Next::Issued { .. } => return Err(WRONG_OUTCOME),
+        })
+    }
+
+    fn adopt_anchors(&mut self, shared: &mut Shared<'_>, length: usize, then: Stage) -> Result<Phase, Error> {
+        let memory = &mut shared.memory;
+        let certificates = memory.reply.get(..length).unwrap_or_default();
+        let room = memory.anchors.get_mut(..length).ok_or(Error::NoSpace { what: "trust anchors", wanted: length })?;
+        room.iter_mut().zip(certificates).for_each(|(to, from)| *to = *from);
+        shared.anchors = length;
+        self.backoff.reset();
+        let record = record::write_anchors(memory.anchors.get(..length).unwrap_or_default(), memory.reply)?;
+        Ok(Phase::StoreAnchors { record, then })
+    }
+
+    /// Checks the issued certificates against key, anchors, purpose and dates; only then are they made a record.
+    fn accept(&mut self, config: &Config, shared: &mut Shared<'_>, now: Now, length: usize) -> Result<Phase, Error> {
+        let certificates = shared.memory.reply.get(..length).unwrap_or_default();
+        let issued = accept_issued(certificates, &shared.public, shared.anchors(config), shared.judge(now))?;
+        let Shared { memory, credential, .. } = shared;
+        let certificates = memory.reply.get(..length).unwrap_or_default();
+        *credential = record::write_credential(&issued, certificates, memory.credential)?;
+        self.backoff.reset();
+        Ok(Phase::StoreCredential)
+    }
+
+    /// Waits before trying the same phase again.
+    pub(super) fn failed(&mut self, shared: &Shared<'_>, now: Now, refused: bool) {
+        let wait = self.backoff.after_failure(refused, &shared.public);
+        self.until = Some(now.mono.after_ms(wait));
+    }
+}
+
+fn client(record: Option<&[u8]>, slot: Slot) -> Option<ClientIdentity<'_>> {
+    let credential = record::read_credential(record?).ok()?;
+    Some(ClientIdentity { slot, certificate: credential.leaf })
+}

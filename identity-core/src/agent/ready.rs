@@ -1,0 +1,76 @@
+//! Ready: a usable identity; keeps the clock floor, and says when renewal is due.
+
+use super::{Shared, State, Step, failure};
+use crate::Error;
+use crate::agent::step::Outcome;
+use crate::keys::Slot;
+use crate::record::{self, Record};
+use crate::time::{Judge, Now, UnixTime};
+
+/// The share of a certificate's life after which it is renewed: 2/3.
+const RENEW_AFTER: (u64, u64) = (2, 3);
+/// How far trusted time must have passed the stored floor before it is written again: a day, for the flash's sake.
+const FLOOR_EVERY_S: u64 = 86_400;
+/// How long to idle without a wall clock before looking again, in seconds.
+const BLIND_S: u64 = 3_600;
+
+pub(super) struct Ready {
+    pub(super) slot: Slot,
+    pub(super) not_before: UnixTime,
+    pub(super) not_after: UnixTime,
+    pub(super) renew_at: UnixTime,
+    /// The floor being written.
+    writing: Option<UnixTime>,
+}
+
+impl Ready {
+    pub(super) fn new(slot: Slot, not_before: UnixTime, not_after: UnixTime) -> Self {
+        let life = not_after.0.saturating_sub(not_before.0);
+        let (share, of) = RENEW_AFTER;
+        let renew_at = UnixTime(not_before.0.saturating_add((life / of).saturating_mul(share)));
+        Self { slot, not_before, not_after, renew_at, writing: None }
+    }
+
+    pub(super) fn is_due(&self, judge: Judge) -> bool {
+        judge.at_least() >= self.renew_at
+    }
+
+    pub(super) fn is_expired(&self, judge: Judge) -> bool {
+        judge.at_least() >= self.not_after
+    }
+
+    pub(super) fn step<'a>(&mut self, shared: &'a mut Shared<'_>, now: Now) -> Step<'a> {
+        let until = match now.wall {
+            None => now.mono.after_seconds(BLIND_S),
+            Some(wall) => {
+                if self.writing.is_none() && wall.0.saturating_sub(shared.floor.0) >= FLOOR_EVERY_S {
+                    self.writing = Some(wall);
+                }
+                let due = self.renew_at.0.saturating_sub(wall.0);
+                now.mono.after_seconds(due.min(FLOOR_EVERY_S))
+            }
+        };
+        if let Some(floor) = self.writing
+            && let Ok(length) = record::write_floor(floor, shared.memory.request)
+        {
+            let bytes = shared.memory.request.get(..length).unwrap_or_default();
+            return Step::Store { record: Record::Floor, bytes };
+        }
+        Step::Idle { until }
+    }
+
+    pub(super) fn done(&mut self, shared: &mut Shared<'_>, outcome: Outcome) -> Result<Option<State>, Error> {
+        match (outcome, self.writing.take()) {
+            (Outcome::Done, Some(floor)) => {
+                shared.floor = floor;
+                Ok(None)
+            }
+            (Outcome::Failed(_), floor) => {
+                // a floor that cannot be written is tried again a day later, in RAM it holds at once
+                shared.floor = floor.unwrap_or(shared.floor);
+                Err(failure(outcome))
+            }
+            _ => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Enrolment over Secure Transport (RFC 7030, with the corrections of RFC 8951).
+
+use super::{Context, Enrol, Next, Path, Stage};
+use crate::Error;
+use crate::agent::step::{Authorization, Media, Method, Reply, Request};
+use crate::config::Secret;
+use crate::trust::Trust;
+use crate::wire::base64;
+use crate::x509::{cms, csr, verify};
+use core::fmt::Write;
+
+/// How the first enrolment proves that this device may enrol. Renewal always presents the live certificate.
+#[derive(Clone, Copy)]
+pub enum Bootstrap {
+    /// The certificate in [`crate::keys::Slot::Birth`], by TLS client authentication (RFC 7030 §3.3.2).
+    BirthCertificate,
+    /// User name and one-time secret, by HTTP basic authentication (RFC 7030 §3.2.3).
+    Secret {
+        /// User name; no colon.
+        user: &'static str,
+        /// The secret.
+        password: Secret<'static>,
+    },
+    /// A bearer token (RFC 6750).
+    Bearer(Secret<'static>),
+    /// Nothing: the server decides by the CSR alone, such as by manual approval.
+    Open,
+}
+
+/// An EST server.
+#[derive(Clone, Copy)]
+pub struct Est {
+    /// Server name, as in its certificate.
+    pub host: &'static str,
+    /// TCP port; 443 by the standard.
+    pub port: u16,
+    /// The CA label in the path (RFC 7030 §3.2.2), if the server has several CAs.
+    pub label: Option<&'static str>,
+    /// How the first enrolment is authorised.
+    pub bootstrap: Bootstrap,
+    /// SHA-256 of the root CA's DER certificate: bootstraps trust where `Config::anchors` has none for this server
+    /// (RFC 7030 §4.1.1).
+    pub pinned: Option<[u8; 32]>,
+}
+
+/// Longest CA label, in octets.
+const LABEL: usize = 64;
+
+/// CA certificates from a server not authenticated yet, to be held against the pinned fingerprint.
+const PROVISIONAL: Stage = Stage(0);
+const CACERTS: Stage = Stage(1);
+const CSRATTRS: Stage = Stage(2);
+const ENROLL: Stage = Stage(3);
+const REENROLL: Stage = Stage(4);
+
+impl Enrol for Est {
+    fn start(&self, context: &Context<'_>) -> Result<Next, Error> {
+        if !context.renewal && matches!(self.bootstrap, Bootstrap::BirthCertificate) && context.client.is_none() {
+            return Err(Error::Misuse(
+                "EST: bootstrap is BirthCertificate, but slot Birth holds no credential; provision one, or use a secret",
+            ));
+        }
+        if self.label.is_some_and(|label| label.len() > LABEL) {
+            return Err(Error::Misuse("EST: label is longer than 64 octets"));
+        }
+        Ok(match (context.anchors.fetched.is_empty(), context.anchors.is_empty(), &self.pinned) {
+            (false, ..) => Next::Ask(CSRATTRS),
+            (true, true, Some(_)) => Next::Ask(PROVISIONAL),
+            (true, true, None) => {
+                return Err(Error::Misuse(
+                    "EST: no trust anchor; set `Config::anchors`, or `pinned` to the SHA-256 of the root CA",
+                ));
+            }
+            (true, false, _) => Next::Ask(CACERTS),
+        })
+    }
+
+    fn request<'a>(&'a self, stage: Stage, context: &Context<'a>, path: &'a mut Path) -> Request<'a> {
+        let (operation, purpose, accept) = match stage {
+            PROVISIONAL | CACERTS => ("cacerts", "EST cacerts", "application/pkcs7-mime"),
+            CSRATTRS => ("csrattrs", "EST csrattrs", "application/csrattrs"),
+            REENROLL => ("simplereenroll", "EST simplereenroll", "application/pkcs7-mime"),
+            _ => ("simpleenroll", "EST simpleenroll", "application/pkcs7-mime"),
+        };
+        path.clear();
+        let written = match self.label {
+            Some(label) => write!(path, "/.well-known/est/{label}/{operation}"),
+            None => write!(path, "/.well-known/est/{operation}"),
+        };
+        debug_assert!(written.is_ok(), "start() checked the label");
+
+        let enrolling = matches!(stage, ENROLL | REENROLL);
+        let provisional = stage == PROVISIONAL;
+        Request {
+            purpose,
+            method: if enrolling { Method::Post } else { Method::Get },
+            host: self.host,
+            port: self.port,
+            path: path.as_str(),
+            accept,
+            content_type: if enrolling { "application/pkcs10" } else { "" },
+            base64: enrolling,
+            authorization: match self.bootstrap {
+                // a secret is spent on the request that needs it, and never shown to an unproven server
+                Bootstrap::Secret { user, password } if stage == ENROLL => Authorization::Basic { user, password },
+                Bootstrap::Bearer(token) if stage == ENROLL => Authorization::Bearer(token),
+                _ => Authorization::None,
+            },
+            body: if enrolling { context.csr } else { &[] },
+            trust: if provisional { Trust::Provisional } else { Trust::Anchors(context.anchors) },
+            judge: context.judge,
+            client: if provisional { None } else { context.client },
+        }
+    }
+
+    fn reply(&self, stage: Stage, context: &Context<'_>, reply: &Reply, body: &mut [u8]) -> Result<Next, Error> {
+        let by = match stage {
+            PROVISIONAL | CACERTS => "EST cacerts",
+            CSRATTRS => "EST csrattrs",
+            REENROLL => "EST simplereenroll",
+            _ => "EST simpleenroll",
+        };
+        let length = reply.length;
+        let enroll = if context.renewal { REENROLL } else { ENROLL };
+        match (stage, reply.status) {
+            (PROVISIONAL, 200) => {
+                let length = certificates(by, reply, body)?;
+                let all = body.get(..length).unwrap_or_default();
+                let pinned = self.pinned.as_ref().ok_or(Error::Misuse("EST: nothing is pinned"))?;
+                let root = verify::find_pinned(all, pinned)?;
+                // the other certificates came from a server that nothing vouches for: keep the pinned one alone
+                let (start, length) = (root.as_ptr().addr().wrapping_sub(all.as_ptr().addr()), root.len());
+                body.copy_within(start..start.saturating_add(length), 0);
+                Ok(Next::Anchors { length, then: CACERTS })
+            }
+            (CACERTS, 200) => Ok(Next::Anchors { length: certificates(by, reply, body)?, then: CSRATTRS }),
+            // §4.5.2: a server without CSR attributes may answer 204 or 404
+            (CSRATTRS, 204 | 404) => Ok(Next::Csr(enroll)),
+            (CSRATTRS, 200) => {
+                if !matches!(reply.media, Media::CsrAttrs | Media::Absent) {
+                    return Err(Error::Malformed { what: by, problem: "its Content-Type is not application/csrattrs" });
+                }
+                let length = base64::decode_in_place(by, body, length)?;
+                csr::CsrAttrs::parse(body.get(..length).unwrap_or_default())?.check()?;
+                Ok(Next::Csr(enroll))
+            }
+            (ENROLL | REENROLL, 200) => Ok(Next::Issued { length: certificates(by, reply, body)? }),
+            (_, 202 | 503 | 429) => Ok(Next::Later { retry_after: reply.retry_after, stage }),
+            (_, code) => Err(Error::Refused { by, code, hint: hint(code) }),
+        }
+    }
+
+    fn wrap_csr(&self, buffer: &mut [u8], length: usize) -> Result<usize, Error> {
+        base64::encode_in_place("CSR", buffer, length)
+    }
+}
+
+/// Turns a certs-only reply into concatenated DER at the start of the body; its length.
+fn certificates(by: &'static str, reply: &Reply, body: &mut [u8]) -> Result<usize, Error> {
+    if reply.media != Media::Pkcs7 {
+        return Err(Error::Malformed {
+            what: by,
+            problem: "its Content-Type is not application/pkcs7-mime; is this an EST server?",
+        });
+    }
+    let length = base64::decode_in_place(by, body, reply.length)?;
+    cms::unpack(by, body, length)
+}
+
+fn hint(code: u16) -> &'static str {
+    match code {
+        301 | 302 | 303 | 307 | 308 => "it redirects; set `host`, `port` and `label` to the final server",
+        400 => "it found the CSR wrong; compare subject and names with the CA's profile",
+        401 => "it wants authentication; check the bootstrap secret, token or birth certificate",
+        403 => "it knows this device and forbids it; check the device's registration at the CA",
+        404 => "it has no such path; check `label` and that EST is enabled",
+        500..=599 => "it failed; see the server's log",
+        _ => "this status is not part of EST; check `host` and `port`",
+    }
+}
