@@ -33,15 +33,13 @@ pub(super) enum Boot {
 }
 
 impl Boot {
-    pub(super) fn step<'a>(self, shared: &'a mut Shared<'_>) -> Step<'a> {
+    pub(super) fn step<'a>(&self, shared: &'a mut Shared<'_>) -> Step<'a> {
         let memory = &mut shared.memory;
         match *self {
             Self::Floor => Step::Load { record: Record::Floor, into: memory.reply },
             Self::Anchors => Step::Load { record: Record::Anchors, into: memory.reply },
             Self::Live => Step::Load { record: Record::Live, into: memory.reply },
-            Self::Credential { slot, .. } => {
-                Step::Load { record: Record::Credential(slot), into: memory.credential }
-            }
+            Self::Credential { slot, .. } => Step::Load { record: Record::Credential(slot), into: memory.credential },
             Self::Key { slot, .. } => Step::Public { slot, into: &mut shared.public },
             Self::Leftover(live) => Step::Public { slot: live.other(), into: &mut shared.public },
             Self::DestroyLeftover(live) => Step::Destroy { slot: live.other() },

@@ -7,7 +7,7 @@ use super::{Ready, Shared, State, Step, WRONG_OUTCOME};
 use crate::Error;
 use crate::agent::step::{ClientIdentity, Outcome};
 use crate::config::Config;
-use crate::crypto::sha256;
+use crate::crypto::{self, sha256};
 use crate::enrol::{Context, Next, Stage};
 use crate::keys::Slot;
 use crate::record::{self, Record};
@@ -113,13 +113,10 @@ impl Enrolment {
             Phase::Ask(stage) => self.exchange(config, shared, now, stage),
             Phase::Lookup(_) => Step::Public { slot: self.fill, into: &mut shared.public },
             Phase::Generate(_) => Step::Generate { slot: self.fill, into: &mut shared.public },
-            Phase::Sign { .. } => {
-                Step::Sign { slot: self.fill, digest: &shared.digest, into: &mut shared.signature }
+            Phase::Sign { .. } => Step::Sign { slot: self.fill, digest: &shared.digest, into: &mut shared.signature },
+            Phase::StoreAnchors { record, .. } => {
+                Step::Store { record: Record::Anchors, bytes: shared.memory.reply.get(..record).unwrap_or_default() }
             }
-            Phase::StoreAnchors { record, .. } => Step::Store {
-                record: Record::Anchors,
-                bytes: shared.memory.reply.get(..record).unwrap_or_default(),
-            },
             Phase::StoreCredential => Step::Store {
                 record: Record::Credential(self.fill),
                 bytes: shared.memory.credential.get(..shared.credential).unwrap_or_default(),
@@ -191,8 +188,7 @@ impl Enrolment {
             }
             (Phase::Lookup(then), Outcome::Absent) => Phase::Generate(then),
             (Phase::Lookup(then) | Phase::Generate(then), Outcome::Done) => {
-                let request =
-                    CsrRequest { subject: config.subject, names: config.names, public: &shared.public };
+                let request = CsrRequest { subject: config.subject, names: config.names, public: &shared.public };
                 let info = csr::write_info(&request, shared.memory.request)?;
                 shared.digest = sha256(shared.memory.request.get(..info).unwrap_or_default());
                 Phase::Sign { info, then }
@@ -249,7 +245,8 @@ impl Enrolment {
     /// Checks the issued certificates against key, anchors, purpose and dates; only then are they made a record.
     fn accept(&mut self, config: &Config, shared: &mut Shared<'_>, now: Now, length: usize) -> Result<Phase, Error> {
         let certificates = shared.memory.reply.get(..length).unwrap_or_default();
-        let issued = accept_issued(certificates, &shared.public, shared.anchors(config), shared.judge(now))?;
+        let issued =
+            accept_issued(crypto::ALGORITHMS, certificates, &shared.public, shared.anchors(config), shared.judge(now))?;
         let Shared { memory, credential, .. } = shared;
         let certificates = memory.reply.get(..length).unwrap_or_default();
         *credential = record::write_credential(&issued, certificates, memory.credential)?;

@@ -209,15 +209,12 @@ impl<'m> Agent<'m> {
 }
 
 impl Shared<'_> {
-    const fn judge(&self, now: Now) -> Judge {
+    fn judge(&self, now: Now) -> Judge {
         Judge::new(now.wall, self.floor)
     }
 
     fn anchors<'a>(&'a self, config: &'a Config) -> Anchors<'a> {
-        Anchors {
-            configured: config.anchors,
-            fetched: self.memory.anchors.get(..self.anchors).unwrap_or_default(),
-        }
+        Anchors { configured: config.anchors, fetched: self.memory.anchors.get(..self.anchors).unwrap_or_default() }
     }
 
     fn live_credential(&self) -> Option<Credential<'_>> {

@@ -6,7 +6,8 @@ use crate::agent::step::{Authorization, Media, Method, Reply, Request};
 use crate::config::Secret;
 use crate::trust::Trust;
 use crate::wire::base64;
-use crate::x509::{cms, csr, verify};
+use crate::x509::csrattrs::CsrAttrs;
+use crate::x509::{cms, verify};
 use core::fmt::Write;
 
 /// How the first enrolment proves that this device may enrol. Renewal always presents the live certificate.
@@ -140,8 +141,8 @@ impl Enrol for Est {
                 if !matches!(reply.media, Media::CsrAttrs | Media::Absent) {
                     return Err(Error::Malformed { what: by, problem: "its Content-Type is not application/csrattrs" });
                 }
-                let length = base64::decode_in_place(by, body, length)?;
-                csr::CsrAttrs::parse(body.get(..length).unwrap_or_default())?.check()?;
+                let length = base64::decode_body(by, body, length)?;
+                CsrAttrs::parse(body.get(..length).unwrap_or_default())?.honour()?;
                 Ok(Next::Csr(enroll))
             }
             (ENROLL | REENROLL, 200) => Ok(Next::Issued { length: certificates(by, reply, body)? }),
@@ -151,7 +152,7 @@ impl Enrol for Est {
     }
 
     fn wrap_csr(&self, buffer: &mut [u8], length: usize) -> Result<usize, Error> {
-        base64::encode_in_place("CSR", buffer, length)
+        base64::encode_in_place(buffer, length)
     }
 }
 
@@ -163,8 +164,8 @@ fn certificates(by: &'static str, reply: &Reply, body: &mut [u8]) -> Result<usiz
             problem: "its Content-Type is not application/pkcs7-mime; is this an EST server?",
         });
     }
-    let length = base64::decode_in_place(by, body, reply.length)?;
-    cms::unpack(by, body, length)
+    let length = base64::decode_body(by, body, reply.length)?;
+    cms::unpack(body, length)
 }
 
 fn hint(code: u16) -> &'static str {
