@@ -1,0 +1,181 @@
+//! A device in virtual time: the agent, software keys, records and the EST server as a pure function. No network, no waiting.
+//!
+//! What TLS does is left out: the server is told which certificate the device would present.
+
+use std::collections::BTreeMap;
+
+use device_sdk::keys::software::{DeviceSecret, SoftwareKeys};
+use device_sdk::ports::{KeyStore, SEALED_MAX};
+use identity_core::agent::step::{Authorization, Cause, Failure, Method, Outcome, Reply, Request, Step};
+use identity_core::agent::{Agent, Status};
+use identity_core::config::Config;
+use identity_core::entropy::Rng;
+use identity_core::memory::Memory;
+use identity_core::record::Record;
+use identity_core::time::{Instant, Now, UnixTime};
+use identity_core::trust::Trust;
+use identity_core::{Error, wire};
+
+use crate::entropy::TestSource;
+use crate::est::EstServer;
+use crate::http::HttpRequest;
+
+/// Where a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The agent idles and has a usable identity.
+    Ready,
+    /// The clock reached the time given.
+    Time,
+    /// Power was cut after the number of effects given.
+    Cut,
+    /// A person is needed.
+    Stuck(Error),
+}
+
+/// What survives a reset: flash, and the clocks of the world.
+pub struct World {
+    /// Records by number.
+    pub flash: BTreeMap<u8, Vec<u8>>,
+    /// The CA's EST server.
+    pub server: EstServer,
+    /// True time.
+    pub unix: u64,
+    /// Whether the device has a trusted wall clock.
+    pub wall: bool,
+    /// Errors that the agent reported.
+    pub errors: Vec<Error>,
+    /// Exchanges made.
+    pub exchanges: usize,
+    boots: u64,
+}
+
+impl World {
+    /// Blank flash at `unix` (seconds since 1970).
+    #[must_use]
+    pub fn new(server: EstServer, unix: u64) -> Self {
+        Self { flash: BTreeMap::new(), server, unix, wall: true, errors: Vec::new(), exchanges: 0, boots: 0 }
+    }
+
+    /// Boots the device and lets it live until it is ready with nothing due, until `until`, or for `effects` effects.
+    ///
+    /// A cut comes after the effect and before the agent hears of it: the harder half of "at least once".
+    pub fn live(&mut self, config: &Config, until: u64, effects: Option<usize>, past_ready: bool) -> End {
+        self.boots += 1;
+        let rng = Rng::start(TestSource::good(self.boots), b"virtual").expect("a good source");
+        let mut keys = SoftwareKeys::new(rng, DeviceSecret::new([7; 32]));
+        let mut memory = Box::new(Memory::<6144>::new());
+        let mut agent = Agent::new(config, memory.lend());
+        let start = self.unix;
+        let mut left = effects;
+        loop {
+            let now = Now { mono: Instant((self.unix - start) * 1000), wall: self.wall.then_some(UnixTime(self.unix)) };
+            let step = agent.poll(now);
+            let outcome = if let Step::Idle { until: wake } = step {
+                match agent.status(now) {
+                    Status::Stuck(error) => return End::Stuck(error),
+                    Status::Ready { .. } if !past_ready => return End::Ready,
+                    _ => {}
+                }
+                let wait = wake.0.saturating_sub(now.mono.0).div_ceil(1000).max(1);
+                self.unix = self.unix.saturating_add(wait).min(until);
+                if self.unix >= until {
+                    return End::Time;
+                }
+                continue;
+            } else {
+                self.perform(step, &mut keys)
+            };
+            if let Some(left) = &mut left {
+                if *left == 0 {
+                    return End::Cut;
+                }
+                *left -= 1;
+            }
+            if let Err(error) = agent.done(now, outcome) {
+                self.errors.push(error);
+            }
+        }
+    }
+
+    fn perform(&mut self, step: Step<'_>, keys: &mut SoftwareKeys<TestSource>) -> Outcome {
+        match step {
+            Step::Load { record, into } => match self.flash.get(&record.number()) {
+                Some(octets) => {
+                    into[..octets.len()].copy_from_slice(octets);
+                    Outcome::Loaded(octets.len())
+                }
+                None => Outcome::Absent,
+            },
+            Step::Store { record, bytes } => {
+                self.flash.insert(record.number(), bytes.to_vec());
+                Outcome::Done
+            }
+            Step::Public { slot, into } => {
+                if let Some(sealed) = self.flash.get(&Record::Key(slot).number()) {
+                    keys.restore(slot, sealed).expect("a sealed key");
+                }
+                match keys.public(slot).expect("keys") {
+                    Some(public) => {
+                        *into = public;
+                        Outcome::Done
+                    }
+                    None => Outcome::Absent,
+                }
+            }
+            Step::Generate { slot, into } => {
+                let mut sealed = [0; SEALED_MAX];
+                let length = keys.generate(slot, into, &mut sealed).expect("a key");
+                self.flash.insert(Record::Key(slot).number(), sealed[..length].to_vec());
+                Outcome::Done
+            }
+            Step::Sign { slot, digest, into } => {
+                *into = keys.sign(slot, digest).expect("a signature");
+                Outcome::Done
+            }
+            Step::Destroy { slot } => {
+                self.flash.remove(&Record::Key(slot).number());
+                keys.destroy(slot).expect("keys");
+                Outcome::Done
+            }
+            Step::Exchange { request, into } => self.exchange(&request, into),
+            Step::Idle { .. } => unreachable!("handled by the caller"),
+        }
+    }
+
+    fn exchange(&mut self, request: &Request<'_>, into: &mut [u8]) -> Outcome {
+        self.exchanges += 1;
+        let provisional = matches!(request.trust, Trust::Provisional);
+        assert!(!provisional || request.client.is_none(), "no identity is shown to an unproven server");
+        assert!(!provisional || matches!(request.authorization, Authorization::None), "nor a secret");
+        let mut http = match request.method {
+            Method::Get => HttpRequest::get(request.path),
+            Method::Post => HttpRequest::post(request.path, request.content_type, request.body),
+        };
+        if request.base64 {
+            http = http.with("Content-Transfer-Encoding", "base64");
+        }
+        http = match request.authorization {
+            Authorization::None => http,
+            Authorization::Bearer(token) => http.with("Authorization", &format!("Bearer {}", token.reveal())),
+            Authorization::Basic { user, password } => {
+                let both = format!("{user}:{}", password.reveal());
+                http.with("Authorization", &format!("Basic {}", data_encoding::BASE64.encode(both.as_bytes())))
+            }
+        };
+        let reply = self.server.handle(self.unix, request.client.map(|c| c.certificate), &http);
+        let Some(room) = into.get_mut(..reply.body.len()) else {
+            let error = Error::NoSpace { what: request.purpose, wanted: reply.body.len() };
+            return Outcome::Failed(Failure { cause: Cause::Permanent, error });
+        };
+        room.copy_from_slice(&reply.body);
+        let media = |v: &str| wire::http::media(v.as_bytes());
+        Outcome::Reply(Reply {
+            status: reply.status,
+            media: reply.header("Content-Type").map_or(identity_core::agent::step::Media::Absent, media),
+            retry_after: reply.header("Retry-After").and_then(|v| wire::http::retry_after(v.as_bytes())),
+            date: None,
+            length: reply.body.len(),
+        })
+    }
+}
