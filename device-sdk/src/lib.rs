@@ -5,6 +5,9 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[macro_use]
+mod log;
+
 pub mod clock;
 pub mod error;
 pub mod keys;
