@@ -9,10 +9,19 @@ extern crate std;
 mod log;
 
 pub mod clock;
+pub mod config;
+mod device;
+mod effects;
 pub mod error;
 pub mod keys;
+mod link;
 pub mod net;
 pub mod ports;
+mod reconnect;
 pub mod store;
 
+pub use config::{Config, Memory, TimeServer};
+pub use device::Device;
 pub use error::Error;
+pub use identity_core::{agent, entropy};
+pub use link::Link;

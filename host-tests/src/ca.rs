@@ -4,6 +4,8 @@ use crate::der;
 use crate::key::{Key, KeyKind};
 use ring::digest;
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 use x509_parser::prelude::*;
 
 /// Seconds of a day.
@@ -20,11 +22,14 @@ pub struct CaOptions {
     pub intermediate: bool,
     /// Seconds for which root and intermediate are valid.
     pub lifetime: u64,
+    /// A folder that keeps a P-256 root from one run to the next.
+    pub kept_in: Option<PathBuf>,
 }
 
 impl Default for CaOptions {
     fn default() -> Self {
-        Self { name: "Plant Root".into(), key: KeyKind::P256, intermediate: false, lifetime: 20 * 365 * DAY }
+        let lifetime = 20 * 365 * DAY;
+        Self { name: "Plant Root".into(), key: KeyKind::P256, intermediate: false, lifetime, kept_in: None }
     }
 }
 
@@ -141,6 +146,21 @@ pub struct Ca {
     serial: u64,
 }
 
+impl Issuer {
+    /// The issuer kept in `folder`; if there is none, this one, kept from now on.
+    fn kept_in(self, folder: &Path) -> io::Result<Self> {
+        let (key, certificate) = (folder.join("root.key"), folder.join("root.der"));
+        if let (Ok(pkcs8), Ok(certificate)) = (fs::read(&key), fs::read(&certificate)) {
+            let key = Key::p256_from_pkcs8(&pkcs8).ok_or_else(|| io::Error::other("root.key is no P-256 key"))?;
+            return Ok(Self { key, subject: self.subject, certificate });
+        }
+        fs::create_dir_all(folder)?;
+        fs::write(key, self.key.pkcs8())?;
+        fs::write(certificate, &self.certificate)?;
+        Ok(self)
+    }
+}
+
 impl Ca {
     /// A P-256 root that issues itself.
     #[must_use]
@@ -155,14 +175,19 @@ impl Ca {
         let key = Key::generate(options.key);
         let subject = der::common_name(&options.name);
         let certificate = authority(&subject, &key, &subject, &key, 1, validity);
-        let root = Issuer { key, subject, certificate };
+        let fresh = Issuer { key, subject, certificate };
+        let root = match &options.kept_in {
+            Some(folder) => fresh.kept_in(folder).expect("a folder that can be read and written"),
+            None => fresh,
+        };
         let intermediate = options.intermediate.then(|| {
             let key = Key::generate(options.key);
             let subject = der::common_name(&format!("{} Issuing", options.name));
             let certificate = authority(&root.subject, &root.key, &subject, &key, 2, validity);
             Issuer { key, subject, certificate }
         });
-        Self { root, intermediate, serial: 1000 }
+        // kept roots never see a serial number twice
+        Self { root, intermediate, serial: now }
     }
 
     /// The root certificate, DER.

@@ -66,6 +66,16 @@ impl Key {
         }
     }
 
+    /// A P-256 key pair that was kept as PKCS#8; none if it is not one.
+    #[must_use]
+    pub fn p256_from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
+        let algorithm = &signature::ECDSA_P256_SHA256_ASN1_SIGNING;
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8, &SystemRandom::new()).ok()?;
+        let curve = der::oid(&[1, 2, 840, 10045, 3, 1, 7]);
+        let spki = spki(&der::sequence(&[&der::oid(&EC_PUBLIC_KEY), &curve]), pair.public_key().as_ref());
+        Some(Self { kind: KeyKind::P256, signer: Signer::Ec(Box::new(pair)), pkcs8: pkcs8.to_vec(), spki })
+    }
+
     /// Kind of this key.
     #[must_use]
     pub fn kind(&self) -> KeyKind {

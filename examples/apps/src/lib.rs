@@ -1,2 +1,5 @@
-//! Board-agnostic applications.
+//! Applications that know no board: the same source on a microcontroller and on a desktop.
 #![no_std]
+#![forbid(unsafe_code)]
+
+pub mod telemetry;

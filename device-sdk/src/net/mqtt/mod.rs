@@ -1,1 +1,465 @@
-//! MQTT client.
+//! One small MQTT client for versions 5 and 3.1.1: clean sessions, QoS 0 and 1, one acknowledgement awaited at a time.
+
+mod codec;
+mod reason;
+
+use codec::{Packet, Publish, Reader, Writer, malformed};
+use identity_core::config::Secret;
+use identity_core::error::Error as CoreError;
+use identity_core::session::MqttVersion;
+use identity_core::time::Instant;
+use reason::refused;
+
+use crate::Error;
+use crate::net::transport::Transport;
+use crate::ports::Clock;
+
+/// Quality of service (§4.3). QoS 2 is not offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Qos {
+    /// QoS 0.
+    AtMostOnce,
+    /// QoS 1.
+    AtLeastOnce,
+}
+
+/// What the broker publishes when the device vanishes (§3.1.2.5).
+#[derive(Clone, Copy, Debug)]
+pub struct Will<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Payload.
+    pub payload: &'a [u8],
+    /// Quality of service.
+    pub qos: Qos,
+    /// Kept by the broker for later subscribers.
+    pub retain: bool,
+}
+
+/// A message from the broker.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Payload.
+    pub payload: &'a [u8],
+    /// Quality of service.
+    pub qos: Qos,
+    /// It was kept by the broker from before the subscription.
+    pub retain: bool,
+}
+
+/// What CONNECT says (§3.1).
+#[derive(Clone, Copy)]
+pub struct Connect<'a> {
+    /// Protocol version.
+    pub version: MqttVersion,
+    /// Client identifier.
+    pub client_id: &'a str,
+    /// User name, if any.
+    pub user_name: Option<&'a str>,
+    /// Password, if any.
+    pub password: Option<Secret<'a>>,
+    /// Keep-alive in seconds; 0 for none.
+    pub keep_alive: u16,
+    /// Last will, if any.
+    pub will: Option<Will<'a>>,
+}
+
+/// Memory lent to a client.
+pub struct Buffers<'a> {
+    /// As large as the largest packet that is sent.
+    pub send: &'a mut [u8],
+    /// As large as the largest packet that may arrive. Messages that arrive while an acknowledgement is awaited are kept here.
+    pub receive: &'a mut [u8],
+}
+
+/// A session with a broker. After any error it is of no use: drop it and connect again.
+pub struct Client<'a, T, C> {
+    transport: T,
+    clock: &'a C,
+    buffers: Buffers<'a>,
+    version: MqttVersion,
+    /// Octets in the receive buffer.
+    filled: usize,
+    /// Octets at its start that the last message takes, and the identifier to acknowledge it by.
+    lent: usize,
+    owed: Option<u16>,
+    last_id: u16,
+    keep_alive_ms: u64,
+    sent: Instant,
+    /// When a PINGREQ went out that is not answered yet.
+    pinged: Option<Instant>,
+    limits: Limits,
+}
+
+/// What the broker said in CONNACK (MQTT 5 §3.2.2.3).
+struct Limits {
+    packet: usize,
+    at_least_once: bool,
+    retain: bool,
+}
+
+/// An answer that can be awaited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Answer {
+    kind: u8,
+    id: u16,
+    code: u8,
+}
+
+impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
+    /// Sends CONNECT with a clean session and awaits CONNACK.
+    ///
+    /// # Errors
+    /// [`Error::Broker`] if the broker refuses; [`Error::Timeout`]; those of the transport.
+    pub async fn connect(
+        transport: T,
+        clock: &'a C,
+        buffers: Buffers<'a>,
+        connect: &Connect<'_>,
+        until: Instant,
+    ) -> Result<Self, Error> {
+        let mut client = Self {
+            transport,
+            clock,
+            buffers,
+            version: connect.version,
+            filled: 0,
+            lent: 0,
+            owed: None,
+            last_id: 0,
+            keep_alive_ms: u64::from(connect.keep_alive) * 1000,
+            sent: clock.now(),
+            pinged: None,
+            limits: Limits { packet: usize::MAX, at_least_once: true, retain: true },
+        };
+        let most = client.buffers.receive.len();
+        let packet = write_connect(client.buffers.send, connect, most)?;
+        client.transport.write_all(packet, until).await?;
+        client.hello(until).await?;
+        Ok(client)
+    }
+
+    /// Publishes; at QoS 1 awaits the acknowledgement. Messages that arrive meanwhile are kept for [`next`](Self::next).
+    ///
+    /// # Errors
+    /// [`Error::Broker`] if the broker refuses (MQTT 5); [`Error::Core`] with `NoSpace` if the packet is too large for the
+    /// send buffer or the broker, or the receive buffer overflows while waiting.
+    pub async fn publish(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        qos: Qos,
+        retain: bool,
+        until: Instant,
+    ) -> Result<(), Error> {
+        if topic.is_empty() || topic.contains(['+', '#', '\0']) {
+            return Err(Error::Core(CoreError::Misuse("MQTT: a topic is not empty and has no +, # or NUL")));
+        }
+        if retain && !self.limits.retain {
+            return Err(refused("PUBLISH", self.version, 0x9A));
+        }
+        if qos == Qos::AtLeastOnce && !self.limits.at_least_once {
+            return Err(refused("PUBLISH", self.version, 0x9B));
+        }
+        self.release(until).await?;
+        let id = self.fresh_id();
+        let mut writer = Writer::new(self.buffers.send);
+        writer.field(topic.as_bytes());
+        if qos == Qos::AtLeastOnce {
+            writer.u16(id);
+        }
+        if self.version == MqttVersion::V5 {
+            writer.u8(0);
+        }
+        writer.raw(payload);
+        let packet = writer.finish(codec::PUBLISH | (u8::from(qos == Qos::AtLeastOnce) << 1) | u8::from(retain))?;
+        if packet.len() > self.limits.packet {
+            return Err(refused("PUBLISH", self.version, 0x95));
+        }
+        self.transport.write_all(packet, until).await?;
+        self.sent = self.clock.now();
+        if qos == Qos::AtMostOnce {
+            return Ok(());
+        }
+        match self.answer(codec::PUBACK, id, "PUBACK", until).await? {
+            code if code < 0x80 => Ok(()),
+            code => Err(refused("PUBLISH", self.version, code)),
+        }
+    }
+
+    /// Subscribes and awaits the acknowledgement.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn subscribe(&mut self, filter: &str, qos: Qos, until: Instant) -> Result<(), Error> {
+        if filter.is_empty() || filter.contains('\0') {
+            return Err(Error::Core(CoreError::Misuse("MQTT: a topic filter is not empty and has no NUL")));
+        }
+        self.release(until).await?;
+        let id = self.fresh_id();
+        let mut writer = Writer::new(self.buffers.send);
+        writer.u16(id);
+        if self.version == MqttVersion::V5 {
+            writer.u8(0);
+        }
+        writer.field(filter.as_bytes()).u8(u8::from(qos == Qos::AtLeastOnce));
+        let packet = writer.finish(codec::SUBSCRIBE)?;
+        self.transport.write_all(packet, until).await?;
+        self.sent = self.clock.now();
+        match self.answer(codec::SUBACK, id, "SUBACK", until).await? {
+            code if code < 0x80 => Ok(()),
+            code => Err(refused("SUBSCRIBE", self.version, code)),
+        }
+    }
+
+    /// Waits until [`next`](Self::next) has a message: true; false when `until` came first. Acknowledges the last message.
+    /// Dropping the wait loses nothing, as long as the transport was not just writing.
+    ///
+    /// # Errors
+    /// The connection is lost, or the broker ended the session or broke the protocol.
+    pub async fn wait(&mut self, until: Instant) -> Result<bool, Error> {
+        // an acknowledgement is not a wait: it gets time of its own
+        self.release(until.max(self.clock.now().after_ms(5_000))).await?;
+        loop {
+            match self.head(0)? {
+                Some((codec::PUBLISH, _)) => return Ok(true),
+                Some(_) => drop(self.take(0)?),
+                None if !self.more(until).await? => return Ok(false),
+                None => {}
+            }
+        }
+    }
+
+    /// The next message; none when `until` came first. At QoS 1 it is acknowledged by the next call of any kind.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub async fn next(&mut self, until: Instant) -> Result<Option<Message<'_>>, Error> {
+        if !self.wait(until).await? {
+            return Ok(None);
+        }
+        let octets = self.buffers.receive.get(..self.filled).unwrap_or_default();
+        let Some(packet) = Packet::at(octets, self.buffers.receive.len())? else { return Ok(None) };
+        let Publish { topic, payload, qos, retain, id } = Publish::read(packet, self.version)?;
+        (self.lent, self.owed) = (packet.length, id);
+        Ok(Some(Message { topic, payload, qos, retain }))
+    }
+
+    /// When [`keep_alive`](Self::keep_alive) has something to do; none without keep-alive.
+    pub fn keep_alive_due(&self) -> Option<Instant> {
+        // three quarters, so that a slow network still delivers in time; an answer is due within half of that
+        let every = self.keep_alive_ms / 4 * 3;
+        let from = self.pinged.map_or(self.sent.after_ms(every), |pinged| pinged.after_ms(every / 2));
+        (every > 0).then_some(from)
+    }
+
+    /// Sends PINGREQ if one is due.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] if the last PINGREQ was not answered.
+    pub async fn keep_alive(&mut self, until: Instant) -> Result<(), Error> {
+        let now = self.clock.now();
+        if self.keep_alive_due().is_none_or(|due| now < due) {
+            return Ok(());
+        }
+        if let Some(pinged) = self.pinged {
+            let after_ms = u32::try_from(now.0.saturating_sub(pinged.0)).unwrap_or(u32::MAX);
+            return Err(Error::Timeout { what: "PINGRESP of the broker", after_ms });
+        }
+        self.transport.write_all(&[codec::PINGREQ, 0], until).await?;
+        (self.sent, self.pinged) = (now, Some(now));
+        Ok(())
+    }
+
+    /// Ends the session in order, so that the last will is not published, and gives the transport back.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    pub async fn disconnect(mut self, until: Instant) -> Result<T, Error> {
+        self.release(until).await?;
+        // reason and properties are spelt out in MQTT 5: some brokers do not take the short form for an orderly end
+        let packet: &[u8] = match self.version {
+            MqttVersion::V311 => &[codec::DISCONNECT, 0],
+            MqttVersion::V5 => &[codec::DISCONNECT, 2, 0, 0],
+        };
+        self.transport.write_all(packet, until).await?;
+        Ok(self.transport)
+    }
+
+    /// The transport.
+    pub fn transport(&mut self) -> &mut T {
+        &mut self.transport
+    }
+
+    /// Awaits CONNACK.
+    async fn hello(&mut self, until: Instant) -> Result<(), Error> {
+        while self.packet(0)?.is_none() {
+            if !self.more(until).await? {
+                return Err(self.late("CONNACK", until));
+            }
+        }
+        let version = self.version;
+        let Some(packet) = self.packet(0)? else { return Err(malformed("no CONNACK")) };
+        if packet.kind() != codec::CONNACK {
+            return Err(malformed("the first packet is not CONNACK"));
+        }
+        let length = packet.length;
+        let mut reader = Reader(packet.body);
+        let (_, code) = (reader.u8()?, reader.u8()?);
+        if code != 0 {
+            return Err(refused("CONNECT", version, code));
+        }
+        let (mut limits, mut keep_alive) = (Limits { packet: usize::MAX, at_least_once: true, retain: true }, None);
+        if version == MqttVersion::V5 {
+            reader.properties(|property, value| match property {
+                0x13 => keep_alive = Some(value),
+                0x24 => limits.at_least_once = value > 0,
+                0x25 => limits.retain = value > 0,
+                0x27 => limits.packet = usize::try_from(value).unwrap_or(usize::MAX),
+                _ => {}
+            })?;
+        }
+        self.limits = limits;
+        self.keep_alive_ms = keep_alive.map_or(self.keep_alive_ms, |seconds| u64::from(seconds) * 1000);
+        self.remove(0, length);
+        Ok(())
+    }
+
+    /// Awaits one answer; its code. Stale answers to something else are dropped.
+    async fn answer(&mut self, kind: u8, id: u16, what: &'static str, until: Instant) -> Result<u8, Error> {
+        let mut at = 0;
+        loop {
+            match self.head(at)? {
+                Some((codec::PUBLISH, length)) => at += length,
+                Some(_) => match self.take(at)? {
+                    Some(answer) if (answer.kind, answer.id) == (kind, id) => return Ok(answer.code),
+                    _ => {}
+                },
+                None if !self.more(until).await? => return Err(self.late(what, until)),
+                None => {}
+            }
+        }
+    }
+
+    /// Deals with the packet at `at`, which is not a PUBLISH, and takes it out of the buffer.
+    fn take(&mut self, at: usize) -> Result<Option<Answer>, Error> {
+        let version = self.version;
+        let Some(packet) = self.packet(at)? else { return Ok(None) };
+        let (kind, length) = (packet.kind(), packet.length);
+        let mut reader = Reader(packet.body);
+        let answer = match packet.first {
+            codec::PUBACK => {
+                let id = reader.u16()?;
+                // MQTT 5 §3.4.2.1: success may be left out
+                Some(Answer { kind, id, code: reader.u8().unwrap_or(0) })
+            }
+            codec::SUBACK => {
+                let id = reader.u16()?;
+                if version == MqttVersion::V5 {
+                    reader.properties(|_, _| ())?;
+                }
+                Some(Answer { kind, id, code: reader.u8()? })
+            }
+            codec::PINGRESP => {
+                self.pinged = None;
+                None
+            }
+            codec::DISCONNECT if version == MqttVersion::V5 => {
+                return Err(refused("session", version, reader.u8().unwrap_or(0)));
+            }
+            _ => return Err(malformed("a packet that a broker may not send to this client")),
+        };
+        self.remove(at, length);
+        Ok(answer)
+    }
+
+    /// The packet at `at`, if it is there whole.
+    fn packet(&self, at: usize) -> Result<Option<Packet<'_>>, Error> {
+        Packet::at(self.buffers.receive.get(at..self.filled).unwrap_or_default(), self.buffers.receive.len())
+    }
+
+    /// Kind and length of the packet at `at`, if it is there whole.
+    fn head(&self, at: usize) -> Result<Option<(u8, usize)>, Error> {
+        Ok(self.packet(at)?.map(|packet| (packet.kind(), packet.length)))
+    }
+
+    /// Acknowledges the message lent by the last `next`, and takes it out of the buffer.
+    async fn release(&mut self, until: Instant) -> Result<(), Error> {
+        if let Some(id) = self.owed {
+            let [high, low] = id.to_be_bytes();
+            self.transport.write_all(&[codec::PUBACK, 2, high, low], until).await?;
+            (self.sent, self.owed) = (self.clock.now(), None);
+        }
+        let lent = core::mem::take(&mut self.lent);
+        self.remove(0, lent);
+        Ok(())
+    }
+
+    fn remove(&mut self, at: usize, length: usize) {
+        let end = at.saturating_add(length).min(self.filled);
+        if at < end {
+            self.buffers.receive.copy_within(end..self.filled, at);
+            self.filled -= end - at;
+        }
+    }
+
+    /// Receives something; false when `until` came first. Cancel-safe.
+    async fn more(&mut self, until: Instant) -> Result<bool, Error> {
+        let wanted = self.buffers.receive.len().saturating_add(1);
+        let room = self.buffers.receive.get_mut(self.filled..).filter(|room| !room.is_empty());
+        let room = room.ok_or(Error::Core(CoreError::NoSpace { what: "the MQTT receive buffer", wanted }))?;
+        if !self.transport.readable(until).await? {
+            return Ok(false);
+        }
+        match self.transport.read(room, until.max(self.clock.now().after_ms(5_000))).await? {
+            0 => Err(Error::Closed { during: "an MQTT session; look into the broker's log" }),
+            read => {
+                self.filled += read;
+                Ok(true)
+            }
+        }
+    }
+
+    fn fresh_id(&mut self) -> u16 {
+        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+        self.last_id
+    }
+
+    fn late(&self, what: &'static str, until: Instant) -> Error {
+        let after_ms = u32::try_from(until.0.saturating_sub(self.sent.0)).unwrap_or(u32::MAX);
+        Error::Timeout { what, after_ms }
+    }
+}
+
+/// CONNECT (§3.1).
+fn write_connect<'b>(buffer: &'b mut [u8], connect: &Connect<'_>, receive: usize) -> Result<&'b [u8], Error> {
+    let five = connect.version == MqttVersion::V5;
+    let mut flags = 0x02;
+    if let Some(will) = connect.will {
+        flags |= 0x04 | (u8::from(will.qos == Qos::AtLeastOnce) << 3) | (u8::from(will.retain) << 5);
+    }
+    flags |= u8::from(connect.user_name.is_some()) << 7 | u8::from(connect.password.is_some()) << 6;
+    let mut writer = Writer::new(buffer);
+    writer.field(b"MQTT").u8(if five { 5 } else { 4 }).u8(flags).u16(connect.keep_alive);
+    if five {
+        // Receive Maximum 4, Maximum Packet Size: what the buffer takes
+        let most = u32::try_from(receive).unwrap_or(u32::MAX).to_be_bytes();
+        writer.u8(8).u8(0x21).u16(4).u8(0x27).raw(&most);
+    }
+    writer.field(connect.client_id.as_bytes());
+    if let Some(will) = connect.will {
+        if five {
+            writer.u8(0);
+        }
+        writer.field(will.topic.as_bytes()).field(will.payload);
+    }
+    if let Some(user) = connect.user_name {
+        writer.field(user.as_bytes());
+    }
+    if let Some(password) = connect.password {
+        writer.field(password.reveal().as_bytes());
+    }
+    writer.finish(codec::CONNECT)
+}

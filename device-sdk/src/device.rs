@@ -1,0 +1,305 @@
+//! The device: asks the core what to do, does it over the board's ports, and opens the link to the broker.
+
+use embassy_futures::select::{Either, select};
+use identity_core::agent::step::{Outcome, Request, Step};
+use identity_core::agent::{Agent, Status};
+use identity_core::crypto::Sha256;
+use identity_core::error::Error as CoreError;
+use identity_core::keys::Digest;
+use identity_core::time::{Instant, Now, UnixTime};
+use identity_core::trust::Trust;
+
+use crate::Error;
+use crate::config::{Areas, Config, Memory};
+use crate::effects::{failure, key, perform};
+use crate::link::Link;
+use crate::net::mqtt::{self, Client};
+use crate::net::tls::{Buffers, Peer, Secure};
+use crate::net::{http, sntp};
+use crate::ports::{Clock, KeyStore, Net, Platform, Store};
+use crate::reconnect::Reconnect;
+
+/// Longest wait for a TCP connection, name look-up included, in milliseconds.
+const CONNECT_MS: u32 = 20_000;
+/// Longest TLS handshake, in milliseconds.
+const HANDSHAKE_MS: u32 = 30_000;
+/// Longest exchange of a request and its reply, in milliseconds.
+pub(crate) const EXCHANGE_MS: u32 = 30_000;
+/// Longest wait for a time server, in milliseconds.
+const TIME_MS: u32 = 3_000;
+/// Longest orderly end of a connection, in milliseconds.
+pub(crate) const CLOSE_MS: u64 = 2_000;
+/// Wall time learnt by SNTP is asked for again after this many seconds.
+const TIME_AGAIN_S: u64 = 86_400;
+
+/// A device with an identity: keys, flash, network and clock of a board, driven by the core's agent.
+pub struct Device<'m, K, S, N, C> {
+    pub(crate) config: &'m Config,
+    pub(crate) agent: Agent<'m>,
+    pub(crate) platform: Platform<K, S, N, C>,
+    pub(crate) areas: &'m mut Areas,
+    pub(crate) wall: Wall,
+    pub(crate) reconnect: Reconnect,
+}
+
+/// Wall time learnt from the network: when, and what.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wall(Option<(Instant, UnixTime)>);
+
+impl Wall {
+    /// The board's own wall clock if it has one, else what was learnt.
+    pub(crate) fn now<C: Clock>(&self, clock: &C) -> Now {
+        let mono = clock.now();
+        let learnt = self.0.map(|(at, time)| UnixTime(time.0.saturating_add(mono.0.saturating_sub(at.0) / 1000)));
+        Now { mono, wall: clock.wall().or(learnt) }
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        self.0.is_none_or(|(at, _)| now >= at.after_seconds(TIME_AGAIN_S))
+    }
+}
+
+impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
+    /// A device at power-on. Nothing is read or sent before [`online`](Self::online).
+    pub fn new<const REPLY: usize>(
+        config: &'m Config,
+        memory: &'m mut Memory<REPLY>,
+        platform: Platform<K, S, N, C>,
+    ) -> Self {
+        let Memory { agent, areas } = memory;
+        let agent = Agent::new(&config.identity, agent.lend());
+        Self { config, agent, platform, areas, wall: Wall::default(), reconnect: Reconnect::default() }
+    }
+
+    /// What the application may know.
+    pub fn status(&self) -> Status {
+        self.agent.status(self.wall.now(&self.platform.clock))
+    }
+
+    /// Does what is due (load, enrol, renew), then logs in to the broker: one attempt.
+    ///
+    /// Waits first, if the last attempt failed: at enrolment as long as the server asked or the agent's backoff says, at
+    /// the broker with full jitter up to 5 minutes. Call it again after an error. Not to be dropped half way: a record
+    /// that is being written must be written to the end.
+    ///
+    /// # Errors
+    /// What went wrong; only [`Status::Stuck`] needs a person before the next call.
+    pub async fn online(&mut self) -> Result<Link<'_, 'm, K, S, N, C>, Error> {
+        self.settle().await?;
+        let Self { config, agent, platform, areas, wall, reconnect } = self;
+        let Platform { keys, store, net, clock } = platform;
+        let clock: &C = clock;
+        clock.sleep_until(reconnect.until()).await;
+        reconnect.attempt(clock.now(), random(keys)?);
+
+        let now = wall.now(clock);
+        let Some(login) = agent.session(now) else {
+            return Err(Error::Core(CoreError::Misuse("no identity yet; call `online()` again")));
+        };
+        let login = login?;
+        if let Some(client) = login.client {
+            key(keys, store, client.slot).await?;
+        }
+        let stream = connect(net, clock, login.host, login.port).await?;
+        let peer = Peer {
+            host: login.host,
+            trust: Trust::Anchors(login.anchors),
+            client: login.client,
+            alpn: login.alpn,
+            judge: login.judge,
+        };
+        let Areas { receive, send, inbox, outbox } = &mut **areas;
+        let secure = Secure::open(stream, clock, Buffers { receive, send }, peer, keys, HANDSHAKE_MS).await?;
+        info!("TLS with the broker: {} port {}", login.host, login.port);
+        let connect = mqtt::Connect {
+            version: login.version,
+            client_id: login.client_id,
+            user_name: login.user_name,
+            password: login.password,
+            keep_alive: login.keep_alive,
+            will: config.will,
+        };
+        let until = clock.now().after_ms(EXCHANGE_MS.into());
+        let buffers = mqtt::Buffers { send: outbox, receive: inbox };
+        let client = Client::connect(secure, clock, buffers, &connect, until).await?;
+        info!("CONNECT accepted as {}", login.client_id);
+        Ok(Link { client: Some(client), agent, keys, store, clock, wall, reconnect })
+    }
+
+    /// Lets the agent do what is due until there is an identity to log in with.
+    async fn settle(&mut self) -> Result<(), Error> {
+        self.local().await?;
+        self.learn_time().await?;
+        loop {
+            self.local().await?;
+            let now = self.wall.now(&self.platform.clock);
+            let until = match self.agent.poll(now) {
+                Step::Exchange { .. } => None,
+                Step::Idle { until } => Some(until),
+                _ => continue,
+            };
+            match (until, self.agent.status(now)) {
+                (None, _) => self.converse().await?,
+                (_, Status::Stuck(error)) => return Err(Error::Core(error)),
+                (_, Status::Ready { .. }) => return Ok(()),
+                _ if self.agent.session(now).is_some() => return Ok(()),
+                (Some(until), _) => {
+                    info!("waiting {} s before the next try", until.0.saturating_sub(now.mono.0) / 1000);
+                    self.platform.clock.sleep_until(until).await;
+                }
+            }
+        }
+    }
+
+    /// Does steps until one needs the network or time.
+    async fn local(&mut self) -> Result<(), Error> {
+        let Platform { keys, store, clock, .. } = &mut self.platform;
+        loop {
+            let step = self.agent.poll(self.wall.now(clock));
+            if matches!(step, Step::Exchange { .. } | Step::Idle { .. }) {
+                return Ok(());
+            }
+            let outcome = perform(step, keys, store).await;
+            self.agent.done(self.wall.now(clock), outcome)?;
+        }
+    }
+
+    /// Opens a connection for the pending exchange, and keeps it for those after it as long as they go to the same peer.
+    async fn converse(&mut self) -> Result<(), Error> {
+        let Self { agent, platform, areas, wall, .. } = self;
+        let Platform { keys, store, net, clock } = platform;
+        let clock: &C = clock;
+        let Areas { receive, send, inbox, .. } = &mut **areas;
+
+        let Step::Exchange { request, .. } = agent.poll(wall.now(clock)) else { return Ok(()) };
+        let (peer, by) = (peer_of(&request), request.purpose);
+        let opened = async {
+            if let Some(client) = request.client {
+                key(keys, store, client.slot).await?;
+            }
+            let stream = connect(net, clock, request.host, request.port).await?;
+            let peer = Peer {
+                host: request.host,
+                trust: request.trust,
+                client: request.client,
+                alpn: &[],
+                judge: request.judge,
+            };
+            Secure::open(stream, clock, Buffers { receive, send }, peer, keys, HANDSHAKE_MS).await
+        };
+        let mut secure = match opened.await {
+            Ok(secure) => {
+                info!("TLS with {}", by);
+                secure
+            }
+            Err(error) => {
+                warn!("{}: {}", by, error);
+                agent.done(wall.now(clock), Outcome::Failed(failure(by, error)))?;
+                return Err(error);
+            }
+        };
+        loop {
+            let step = agent.poll(wall.now(clock));
+            let (outcome, again) = match step {
+                Step::Exchange { request, into } if peer_of(&request) == peer => {
+                    let until = clock.now().after_ms(EXCHANGE_MS.into());
+                    let purpose = request.purpose;
+                    let asked = request.body.len();
+                    match http::exchange(&mut secure, &request, into, inbox, until).await {
+                        Ok((reply, again)) => {
+                            info!("{}: {} octets, status {}, {} octets", purpose, asked, reply.status, reply.length);
+                            (Outcome::Reply(reply), again)
+                        }
+                        Err(error) => {
+                            warn!("{}: {}", purpose, error);
+                            agent.done(wall.now(clock), Outcome::Failed(failure(purpose, error)))?;
+                            return Err(error);
+                        }
+                    }
+                }
+                Step::Exchange { .. } | Step::Idle { .. } => break,
+                local => (perform(local, keys, store).await, true),
+            };
+            agent.done(wall.now(clock), outcome)?;
+            if let Status::Ready { slot, not_before, not_after } = agent.status(wall.now(clock)) {
+                info!("identity in slot {}, valid from {} to {}", slot.number(), not_before.0, not_after.0);
+            }
+            if !again {
+                break;
+            }
+        }
+        let (received, sent) = secure.traffic();
+        debug!("{} octets received, {} sent", received, sent);
+        // the peer may be gone already, and nothing depends on this
+        let _ = secure.close(clock.now().after_ms(CLOSE_MS)).await;
+        Ok(())
+    }
+
+    /// Asks the time servers, if the board has no wall clock. Without an answer the floor has to do.
+    async fn learn_time(&mut self) -> Result<(), Error> {
+        let Platform { keys, net, clock, .. } = &mut self.platform;
+        if clock.wall().is_some() || !self.wall.is_stale(clock.now()) {
+            return Ok(());
+        }
+        for server in self.config.time_servers {
+            let mut nonce = [0; 8];
+            keys.random(&mut nonce).map_err(|error| Error::port("keys", &error))?;
+            let ask = sntp::ask(net, server.host, server.port, u64::from_ne_bytes(nonce), self.agent.floor());
+            let until = clock.now().after_ms(TIME_MS.into());
+            match select(ask, clock.sleep_until(until)).await {
+                Either::First(Ok(time)) => {
+                    info!("time from {}: {}", server.host, time.0);
+                    self.wall = Wall(Some((clock.now(), time)));
+                    return Ok(());
+                }
+                Either::First(Err(error)) => warn!("time from {}: {}", server.host, error),
+                Either::Second(()) => warn!("time from {}: no answer within {} ms", server.host, TIME_MS),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A number for jitter.
+pub(crate) fn random<K: KeyStore>(keys: &mut K) -> Result<u32, Error> {
+    let mut octets = [0; 4];
+    keys.random(&mut octets).map_err(|error| Error::port("keys", &error))?;
+    Ok(u32::from_ne_bytes(octets))
+}
+
+/// A connected stream, within [`CONNECT_MS`].
+async fn connect<'a, N: Net, C: Clock>(
+    net: &'a mut N,
+    clock: &C,
+    host: &str,
+    port: u16,
+) -> Result<N::Stream<'a>, Error> {
+    let until = clock.now().after_ms(CONNECT_MS.into());
+    match select(net.connect(host, port), clock.sleep_until(until)).await {
+        Either::First(Ok(stream)) => Ok(stream),
+        Either::First(Err(error)) => Err(Error::port("net", &error)),
+        Either::Second(()) => Err(Error::Timeout { what: "TCP connection", after_ms: CONNECT_MS }),
+    }
+}
+
+/// Names the TLS connection that a request needs: server, how it is authenticated, and as whom.
+fn peer_of(request: &Request<'_>) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(request.host.as_bytes());
+    hash.update(&[0]);
+    hash.update(&request.port.to_be_bytes());
+    match request.trust {
+        Trust::Provisional => hash.update(&[0]),
+        Trust::Anchors(anchors) => {
+            hash.update(&[1]);
+            for anchor in anchors.iter() {
+                hash.update(anchor);
+            }
+        }
+    }
+    if let Some(client) = request.client {
+        hash.update(&[2, client.slot.number()]);
+        hash.update(client.certificate);
+    }
+    hash.finish()
+}

@@ -1,0 +1,99 @@
+//! The steps of the agent that a board does by itself: flash and keys.
+
+use identity_core::agent::step::{Cause, Failure, Outcome, Step};
+use identity_core::error::Error as CoreError;
+use identity_core::keys::Slot;
+use identity_core::record::Record;
+
+use crate::Error;
+use crate::ports::{KeyStore, PortError, SEALED_MAX, Store};
+
+/// Does one step. An exchange and idling are not for here, and leave [`Outcome::Done`].
+pub(crate) async fn perform<K: KeyStore, S: Store>(step: Step<'_>, keys: &mut K, store: &mut S) -> Outcome {
+    match local(step, keys, store).await {
+        Ok(outcome) => outcome,
+        Err(error) => Outcome::Failed(failure("this board", error)),
+    }
+}
+
+async fn local<K: KeyStore, S: Store>(step: Step<'_>, keys: &mut K, store: &mut S) -> Result<Outcome, Error> {
+    Ok(match step {
+        Step::Load { record, into } => {
+            store.load(record.number(), into).await.map_err(store_error)?.map_or(Outcome::Absent, Outcome::Loaded)
+        }
+        Step::Store { record, bytes } => {
+            store.store(record.number(), bytes).await.map_err(store_error)?;
+            info!("stored: {}, {} octets", record.name(), bytes.len());
+            Outcome::Done
+        }
+        Step::Public { slot, into } => match key(keys, store, slot).await? {
+            true => match keys.public(slot).map_err(key_error)? {
+                Some(public) => {
+                    *into = public;
+                    Outcome::Done
+                }
+                None => Outcome::Absent,
+            },
+            false => Outcome::Absent,
+        },
+        Step::Generate { slot, into } => {
+            let mut sealed = [0; SEALED_MAX];
+            let length = keys.generate(slot, into, &mut sealed).map_err(key_error)?;
+            if length > 0 {
+                let octets = sealed.get(..length).unwrap_or_default();
+                store.store(Record::Key(slot).number(), octets).await.map_err(store_error)?;
+            }
+            info!("key made in slot {}", slot.number());
+            Outcome::Done
+        }
+        Step::Sign { slot, digest, into } => {
+            if !key(keys, store, slot).await? {
+                return Err(Error::Core(CoreError::Misuse("there is no key in that slot")));
+            }
+            *into = keys.sign(slot, digest).map_err(key_error)?;
+            info!("CSR signed with the key in slot {}", slot.number());
+            Outcome::Done
+        }
+        Step::Destroy { slot } => {
+            store.erase(Record::Key(slot).number()).await.map_err(store_error)?;
+            keys.destroy(slot).map_err(key_error)?;
+            info!("key destroyed in slot {}", slot.number());
+            Outcome::Done
+        }
+        Step::Exchange { .. } | Step::Idle { .. } => Outcome::Done,
+    })
+}
+
+/// Whether there is a key in `slot`, taken back from flash if need be. A sealed key that does not open is no key.
+pub(crate) async fn key<K: KeyStore, S: Store>(keys: &mut K, store: &mut S, slot: Slot) -> Result<bool, Error> {
+    if keys.public(slot).map_err(key_error)?.is_some() {
+        return Ok(true);
+    }
+    let mut sealed = [0; SEALED_MAX];
+    match store.load(Record::Key(slot).number(), &mut sealed).await.map_err(store_error)? {
+        Some(length) => Ok(keys.restore(slot, sealed.get(..length).unwrap_or_default()).is_ok()),
+        None => Ok(false),
+    }
+}
+
+fn store_error<E: PortError>(error: E) -> Error {
+    Error::port("store", &error)
+}
+
+fn key_error<E: PortError>(error: E) -> Error {
+    Error::port("keys", &error)
+}
+
+/// What the agent needs to know of an error.
+pub(crate) fn failure(by: &'static str, error: Error) -> Failure {
+    let (cause, problem) = match error {
+        Error::Core(error) => return Failure { cause: Cause::Permanent, error },
+        Error::Port { cause, hint, .. } => (cause, hint),
+        Error::Timeout { .. } => (Cause::Transient, "no answer in time; check host, port and network"),
+        Error::Closed { .. } => (Cause::Transient, "the peer closed the connection"),
+        Error::Tls { what, .. } => (Cause::Transient, what),
+        Error::Broker { hint, .. } => (Cause::Transient, hint),
+        Error::Due => (Cause::Transient, "a credential is due for renewal"),
+    };
+    Failure { cause, error: CoreError::Unreachable { by, problem } }
+}

@@ -1,0 +1,160 @@
+//! A live connection to the broker.
+
+use identity_core::agent::Agent;
+use identity_core::agent::step::Step;
+use identity_core::time::Instant;
+
+use crate::Error;
+use crate::device::{CLOSE_MS, EXCHANGE_MS, Wall, random};
+use crate::effects::perform;
+use crate::net::mqtt::{Client, Message, Qos};
+use crate::net::tls::Secure;
+use crate::ports::{Clock, KeyStore, Net, Store};
+use crate::reconnect::Reconnect;
+
+/// A session with the broker, from [`Device::online`](crate::Device::online). After an error call `online()` again.
+///
+/// While it lives it keeps the agent's records, and ends with [`Error::Due`] when a credential has to be renewed.
+pub struct Link<'d, 'm, K: KeyStore, S: Store, N: Net + 'd, C: Clock> {
+    pub(crate) client: Option<MqttOverTls<'d, N, C>>,
+    pub(crate) agent: &'d mut Agent<'m>,
+    pub(crate) keys: &'d mut K,
+    pub(crate) store: &'d mut S,
+    pub(crate) clock: &'d C,
+    pub(crate) wall: &'d Wall,
+    pub(crate) reconnect: &'d mut Reconnect,
+}
+
+pub(crate) type MqttOverTls<'d, N, C> = Client<'d, Secure<'d, <N as Net>::Stream<'d>, C>, C>;
+
+/// The link was ended before.
+const ENDED: Error = Error::Closed { during: "use of a link that has ended; call `online()` again" };
+
+impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> {
+    /// Publishes at QoS 1, not retained, and waits for the acknowledgement.
+    ///
+    /// # Errors
+    /// [`Error::Broker`] if the broker said no (MQTT 5; in 3.1.1 it cannot say so); otherwise the link is lost, or
+    /// [`Error::Due`].
+    pub async fn publish(&mut self, topic: &str, payload: &[u8]) -> Result<(), Error> {
+        self.publish_with(topic, payload, Qos::AtLeastOnce, false).await
+    }
+
+    /// Publishes as told. At QoS 0 nobody acknowledges: success means sent.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_with(&mut self, topic: &str, payload: &[u8], qos: Qos, retain: bool) -> Result<(), Error> {
+        self.attend().await?;
+        let client = self.client.as_mut().ok_or(ENDED)?;
+        let until = self.clock.now().after_ms(EXCHANGE_MS.into());
+        let result = client.publish(topic, payload, qos, retain, until).await;
+        if result.is_ok() {
+            info!("published {} octets to {}", payload.len(), topic);
+        }
+        self.judge(result, matches!(qos, Qos::AtLeastOnce))
+    }
+
+    /// Subscribes, and waits for the acknowledgement. A reconnection starts without subscriptions.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn subscribe(&mut self, filter: &str, qos: Qos) -> Result<(), Error> {
+        self.attend().await?;
+        let client = self.client.as_mut().ok_or(ENDED)?;
+        let until = self.clock.now().after_ms(EXCHANGE_MS.into());
+        let result = client.subscribe(filter, qos, until).await;
+        self.judge(result, true)
+    }
+
+    /// The next message, or none once `until` has come. Keeps the connection alive while it waits. Dropping the wait
+    /// loses no message.
+    ///
+    /// # Errors
+    /// The link is lost, or [`Error::Due`].
+    pub async fn next(&mut self, until: Instant) -> Result<Option<Message<'_>>, Error> {
+        loop {
+            let wake = self.attend().await?.min(until);
+            let client = self.client.as_mut().ok_or(ENDED)?;
+            match client.wait(wake).await {
+                Ok(true) => break,
+                Ok(false) if self.clock.now() >= until => return Ok(None),
+                Ok(false) => {}
+                Err(error) => {
+                    self.client = None;
+                    self.judge(Err(error), false)?;
+                }
+            }
+        }
+        self.client.as_mut().ok_or(ENDED)?.next(until).await
+    }
+
+    /// Ends the session in order: the broker does not publish the last will.
+    ///
+    /// # Errors
+    /// The connection broke before the end was said.
+    pub async fn disconnect(mut self) -> Result<(), Error> {
+        self.reconnect.proved();
+        self.end().await
+    }
+
+    /// The clock that [`next`](Self::next) waits by.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Octets received and sent on this connection, TLS included.
+    pub fn traffic(&mut self) -> (u32, u32) {
+        self.client.as_mut().map_or((0, 0), |client| client.transport().traffic())
+    }
+
+    async fn end(&mut self) -> Result<(), Error> {
+        let client = self.client.take().ok_or(ENDED)?;
+        let until = self.clock.now().after_ms(CLOSE_MS);
+        client.disconnect(until).await?.close(until).await
+    }
+
+    /// What is due between two operations: the agent's records, keep-alive, renewal. Returns when it is to be called again.
+    async fn attend(&mut self) -> Result<Instant, Error> {
+        self.reconnect.alive(self.clock.now());
+        let idle = loop {
+            let now = self.wall.now(self.clock);
+            let step = self.agent.poll(now);
+            match step {
+                Step::Idle { until } => break until,
+                Step::Exchange { .. } => {
+                    info!("a credential is due for renewal");
+                    // an orderly end, so that no last will is published; the link is over either way
+                    let _ = self.end().await;
+                    self.reconnect.proved();
+                    return Err(Error::Due);
+                }
+                local => {
+                    let outcome = perform(local, self.keys, self.store).await;
+                    if let Err(error) = self.agent.done(self.wall.now(self.clock), outcome) {
+                        warn!("{}", error);
+                    }
+                }
+            }
+        };
+        let client = self.client.as_mut().ok_or(ENDED)?;
+        let until = self.clock.now().after_ms(EXCHANGE_MS.into());
+        let result = client.keep_alive(until).await;
+        let due = client.keep_alive_due();
+        self.judge(result, false)?;
+        Ok(due.map_or(idle, |due| due.min(idle)))
+    }
+
+    /// Draws the conclusions of an operation's end.
+    fn judge(&mut self, result: Result<(), Error>, acknowledged: bool) -> Result<(), Error> {
+        match result {
+            Ok(()) if acknowledged => self.reconnect.proved(),
+            Ok(()) => {}
+            Err(_) => {
+                let random = random(self.keys).unwrap_or(u32::MAX);
+                self.reconnect.ended(self.clock.now(), random);
+            }
+        }
+        result
+    }
+}

@@ -1,2 +1,0 @@
-//! The applications of `apps` on a desktop.
-fn main() {}

@@ -1,0 +1,62 @@
+//! A simulated device: the desktop board against a plant, over real sockets.
+
+use std::path::Path;
+
+use apps::telemetry::{self, Telemetry};
+use device_sdk::clock::std_clock::block_on;
+use device_sdk::{Config, Device, Error, Memory, TimeServer};
+use identity_core::config::{Config as Identity, Profile, Secret};
+use identity_core::enrol::{Bootstrap, Est};
+use identity_core::session::{MqttVersion, Mtls};
+use identity_core::time::UnixTime;
+use identity_core::x509::csr::Subject;
+
+use crate::plant::Plant;
+
+/// User name at the EST server, for a first enrolment.
+pub const USER: &str = "installer";
+/// One-time secret at the EST server.
+pub const SECRET: &str = "once-upon-a-time";
+
+/// The configuration of a device named `name` for `plant`. It is leaked: a device's configuration is a `static`.
+#[must_use]
+pub fn config(plant: &Plant, name: &str, version: MqttVersion) -> &'static Config {
+    let name: &'static str = name.to_owned().leak();
+    let root: &'static [u8] = plant.root().to_vec().leak();
+    let bootstrap = Bootstrap::Secret { user: USER, password: Secret::new(SECRET) };
+    let est = Est { host: "localhost", port: plant.est_port(), label: None, bootstrap, pinned: None };
+    let port = plant.broker_port();
+    let session = Mtls { host: "localhost", port, version, client_id: None, alpn: &[], keep_alive: 30 };
+    let subject =
+        Subject { common_name: name, organization: "Plant Example", organizational_unit: "Pumps", serial_number: "" };
+    Box::leak(Box::new(Config {
+        identity: Identity {
+            profile: Profile { enrol: Box::leak(Box::new(est)), session: Box::leak(Box::new(session)) },
+            subject,
+            names: &[],
+            anchors: Box::leak(Box::new([root])),
+            built: UnixTime(1_760_000_000),
+        },
+        time_servers: Box::leak(Box::new([TimeServer { host: "127.0.0.1", port: plant.sntp().port() }])),
+        will: None,
+    }))
+}
+
+/// The topic of a device's telemetry; the plant's brokers let a device write below its own name.
+#[must_use]
+pub fn topic(name: &str) -> String {
+    format!("devices/{name}/flow")
+}
+
+/// Powers the device on with the flash in `flash`, and runs the telemetry application for so many readings.
+///
+/// # Errors
+/// Why the device is stuck.
+pub fn run(config: &'static Config, flash: &Path, readings: u32) -> Result<(), Error> {
+    let board = host::init(flash).unwrap_or_else(|error| panic!("{}: {error}", flash.display()));
+    let mut memory = Box::new(Memory::<6144>::new());
+    let mut device = Device::new(config, &mut memory, board);
+    let topic = topic(config.identity.subject.common_name);
+    let telemetry = Telemetry { topic: &topic, every_ms: 200, readings: Some(readings) };
+    block_on(telemetry::run(&mut device, &telemetry, || 17))
+}

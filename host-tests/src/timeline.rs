@@ -1,0 +1,75 @@
+//! The timeline that the demo prints: the device's own log lines and what the plant saw, in order, with milliseconds.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::events::Event;
+
+static START: OnceLock<Instant> = OnceLock::new();
+
+/// Prints the device's log lines.
+pub struct Timeline;
+
+impl Timeline {
+    /// From here on milliseconds count, and the SDK's log lines are printed.
+    pub fn start() {
+        START.get_or_init(Instant::now);
+        if log::set_logger(&Self).is_ok() {
+            log::set_max_level(LevelFilter::Info);
+        }
+    }
+
+    /// Prints one line: who, and what.
+    pub fn line(who: &str, what: &str) {
+        let elapsed = START.get_or_init(Instant::now).elapsed();
+        println!("{:>7} ms  {who:<10} {what}", elapsed.as_millis());
+    }
+
+    /// Prints what a server of the plant saw.
+    pub fn event(event: &Event) {
+        match event {
+            Event::Http { request, client, request_octets, status, reply_octets } => {
+                let as_whom = client.as_ref().map_or(String::new(), |name| format!(" by {name}"));
+                let what =
+                    format!("{request}{as_whom}: {request_octets} octets in, status {status}, {reply_octets} out");
+                Self::line("EST", &what);
+            }
+            Event::TlsRefused { server, why } => Self::line(server, &format!("TLS refused: {why}")),
+            Event::Connected { name, client_id, version } => {
+                let version = if *version == 5 { "5" } else { "3.1.1" };
+                Self::line("broker", &format!("{name} connected as {client_id}, MQTT {version}"));
+            }
+            Event::Published { name, topic, octets, allowed } => {
+                let verdict = if *allowed { "allowed" } else { "DENIED" };
+                Self::line("broker", &format!("{name} publishes {octets} octets to {topic}: {verdict}"));
+            }
+            Event::Subscribed { name, filter, allowed } => {
+                let verdict = if *allowed { "allowed" } else { "DENIED" };
+                Self::line("broker", &format!("{name} subscribes to {filter}: {verdict}"));
+            }
+            Event::Disconnected { name, orderly } => {
+                let how = if *orderly { "in order" } else { "without DISCONNECT" };
+                Self::line("broker", &format!("{name} left {how}"));
+            }
+            Event::Sntp => Self::line("time", "asked"),
+            Event::Mosquitto(line) => Self::line("mosquitto", line),
+        }
+    }
+}
+
+impl Log for Timeline {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= Level::Info && metadata.target().starts_with("device_sdk")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let mark = if record.level() == Level::Warn { "! " } else { "" };
+            Self::line("device", &format!("{mark}{}", record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
