@@ -1,0 +1,89 @@
+//! The tools of the tests: looked up, and installed where they are missing.
+
+use crate::Outcome;
+use crate::shell::{TARGETS, command, exists, output, run as shell};
+
+/// Programs, and the Debian packages they come from. `gcc` builds the test bed's cryptography.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("qemu-system-arm", "qemu-system-arm"),
+    ("mosquitto", "mosquitto"),
+    ("mosquitto_pub", "mosquitto-clients"),
+    ("openssl", "openssl"),
+    ("curl", "curl"),
+    ("gcc", "gcc libc6-dev"),
+    ("python3", "python3"),
+];
+
+/// Where a newer qemu-utils from elsewhere holds the plain packages back, leaving it out and naming the firmware
+/// package by hand installs.
+const WITHOUT_QEMU_UTILS: &str = "qemu-system-misc ipxe-qemu qemu-utils-";
+
+pub(crate) fn run(_: &[String]) -> Outcome {
+    toolchain()?;
+    packages()?;
+    println!("every tool is there");
+    Ok(())
+}
+
+/// What the tests need and this machine lacks, each with how to get it.
+pub(crate) fn missing_programs() -> Vec<(&'static str, &'static str)> {
+    PROGRAMS.into_iter().filter(|(program, _)| !exists(program)).collect()
+}
+
+/// Targets and components of the compiler in use.
+fn toolchain() -> Outcome {
+    let there = output(command("rustup", "target list --installed"))?;
+    let missing: Vec<_> = TARGETS.into_iter().filter(|target| !there.lines().any(|line| line == *target)).collect();
+    if !missing.is_empty() {
+        shell(command("rustup", &format!("target add {}", missing.join(" "))))?;
+    }
+    let there = output(command("rustup", "component list --installed"))?;
+    for component in ["clippy", "rustfmt", "llvm-tools"] {
+        if !there.lines().any(|line| line.starts_with(component)) {
+            shell(command("rustup", &format!("component add {component}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Debian packages, by root or by a `sudo` that asks nothing.
+fn packages() -> Outcome {
+    let missing = missing_programs();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.iter().map(|(_, package)| *package).collect::<Vec<_>>().join(" ");
+    println!("missing: {packages}");
+    let by_hand = |why: String| format!("{why}\ninstall these by hand: apt-get install {packages}");
+    if !exists("apt-get") {
+        return Err(by_hand("there is no apt-get here".into()));
+    }
+    apt("update").map_err(by_hand)?;
+    let install = format!("install -y --no-install-recommends {packages}");
+    apt(&install).or_else(|_| apt(&format!("{install} {WITHOUT_QEMU_UTILS}"))).map_err(by_hand)?;
+    if missing.iter().any(|(program, _)| *program == "mosquitto") {
+        quiet_mosquitto();
+    }
+    match missing_programs().as_slice() {
+        [] => Ok(()),
+        left => Err(by_hand(format!("installed, but still not found: {left:?}"))),
+    }
+}
+
+/// `apt-get` as root. With run level 1 Debian's packages start no service, as after a start of the machine for repairs.
+fn apt(arguments: &str) -> Outcome {
+    let environment = "DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get";
+    let root = output(command("id", "-u"))?.trim() == "0";
+    let (program, before) = if root { ("env", "") } else { ("sudo", "-n env ") };
+    shell(command(program, &format!("{before}{environment} {arguments}")))
+}
+
+/// Debian's mosquitto package may have started a broker at the next start of the machine; the tests start their own. A
+/// machine without systemd has nothing to disable, so failure is no fault.
+fn quiet_mosquitto() {
+    if exists("systemctl") {
+        let root = output(command("id", "-u")).is_ok_and(|id| id.trim() == "0");
+        let (program, before) = if root { ("systemctl", "") } else { ("sudo", "-n systemctl ") };
+        let _ = shell(command(program, &format!("{before}disable --now mosquitto")));
+    }
+}
