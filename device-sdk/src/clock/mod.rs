@@ -1,3 +1,5 @@
 //! Ready-made clocks.
+#[cfg(feature = "embassy")]
+pub mod embassy_clock;
 #[cfg(feature = "std")]
 pub mod std_clock;

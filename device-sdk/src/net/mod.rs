@@ -1,4 +1,6 @@
 //! HTTP, MQTT, SNTP and TLS over any embedded-io-async stream.
+#[cfg(feature = "embassy")]
+pub mod embassy_net;
 pub mod http;
 pub mod mqtt;
 pub mod sntp;
