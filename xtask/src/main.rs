@@ -5,6 +5,7 @@ mod cross;
 mod deny;
 mod lint;
 mod msrv;
+mod panic_proof;
 mod setup;
 mod shell;
 mod test;
@@ -24,6 +25,7 @@ const TASKS: &[Task] = &[
     Task("cross", "build the two crates of a firmware for the five targets", cross::run),
     Task("msrv", "check the two crates of a firmware with the oldest compiler that is promised", msrv::run),
     Task("deny", "licences, sources and known faults of the dependencies", deny::run),
+    Task("panic-proof", "show by the linker that identity-core has no panic", panic_proof::run),
     Task("coverage", "lines of identity-core that the tests run; fails below the floor", coverage::run),
 ];
 

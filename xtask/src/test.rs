@@ -4,7 +4,7 @@
 //! `board*` QEMU, any other only cargo.
 
 use crate::shell::{FIRMWARE, cargo, root, run_lines};
-use crate::{Outcome, coverage, cross, deny, lint, msrv, setup};
+use crate::{Outcome, coverage, cross, deny, lint, msrv, panic_proof, setup};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     ("tests", true, tests),
     ("emulated boards", false, emulated),
     ("coverage", false, |_| coverage::run(&[])),
+    ("no panic in the core", false, |_| panic_proof::run(&[])),
     ("dependencies", false, |_| deny::run(&[])),
     ("oldest compiler", false, |_| msrv::run(&[])),
 ];

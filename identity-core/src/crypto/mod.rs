@@ -5,6 +5,7 @@
 
 mod algorithms;
 mod der;
+mod ecdsa;
 mod hash;
 mod p256;
 mod p384;

@@ -1,12 +1,16 @@
 //! ECDSA over P-256 with SHA-256 (FIPS 186-5).
 
+use super::ecdsa;
 use crate::Error;
 use crate::entropy::{Drbg, HmacDrbg};
 use crate::keys::{Digest, PublicKey, Signature};
-use ecdsa::hazmat::{SignPrimitive, VerifyPrimitive};
+use ::ecdsa::hazmat::SignPrimitive;
+use p256::elliptic_curve::ff::PrimeField;
 use p256::elliptic_curve::ops::{MulByGenerator, Reduce};
-use p256::elliptic_curve::sec1::{FromEncodedPoint, ToEncodedPoint};
-use p256::{AffinePoint, EncodedPoint, ProjectivePoint, Scalar, U256};
+use p256::elliptic_curve::point::AffineCoordinates;
+use p256::elliptic_curve::sec1::FromEncodedPoint;
+use p256::{AffinePoint, EncodedPoint, FieldBytes, FieldElement, NistP256, ProjectivePoint, Scalar, U256};
+use subtle::ConditionallySelectable;
 use zeroize::Zeroizing;
 
 /// Candidates tried before giving up; each misses with a chance under 2^-31, so a second one is already a rarity.
@@ -47,9 +51,11 @@ impl SecretKey {
     #[must_use]
     pub fn public(&self) -> PublicKey {
         let scalar = Zeroizing::new(*self.0.to_nonzero_scalar().as_ref());
-        let point = ProjectivePoint::mul_by_generator(&*scalar).to_affine().to_encoded_point(false);
+        let point = ProjectivePoint::mul_by_generator(&*scalar).to_affine();
+        let (x, y) = (point.x(), ordinate(&point));
         let mut public = PublicKey::EMPTY;
-        public.0.iter_mut().zip(point.as_bytes()).for_each(|(to, from)| *to = *from);
+        let octets = [4].into_iter().chain(x).chain(y);
+        public.0.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
         public
     }
 
@@ -109,12 +115,30 @@ pub fn verify_p256(public: &PublicKey, digest: &Digest, signature: &Signature) -
 
 /// The same for the hash of another length: `prehash` is its leftmost 256 bits. FIPS 186-5 §6.4.1.
 pub(super) fn verify(public: &[u8], prehash: &[u8; 32], signature: &[u8; 64]) -> Option<()> {
-    let signature = p256::ecdsa::Signature::from_bytes(signature.into()).ok()?;
-    point(public)?.verify_prehashed(prehash.into(), &signature).ok()
+    let (r, s) = signature.split_first_chunk::<32>()?;
+    let s: &[u8; 32] = s.try_into().ok()?;
+    ecdsa::verify::<NistP256>(point(public)?, prehash.into(), (*r).into(), (*s).into())
 }
 
 fn point(octets: &[u8]) -> Option<AffinePoint> {
     let (&[4], coordinates) = octets.split_first_chunk()? else { return None };
     let coordinates: &[u8; 64] = coordinates.try_into().ok()?;
     AffinePoint::from_encoded_point(&EncodedPoint::from_untagged_bytes(coordinates.into())).into()
+}
+
+/// b of the curve's equation y² = x³ − 3x + b. SP 800-186 §3.2.1.3.
+const B: [u8; 32] = [
+    0x5a, 0xc6, 0x35, 0xd8, 0xaa, 0x3a, 0x93, 0xe7, 0xb3, 0xeb, 0xbd, 0x55, 0x76, 0x98, 0x86, 0xbc, 0x65, 0x1d, 0x06,
+    0xb0, 0xcc, 0x53, 0xb0, 0xf6, 0x3b, 0xce, 0x3c, 0x3e, 0x27, 0xd2, 0x60, 0x4b,
+];
+
+/// y of a point. The crate gives it out only by an encoder that asserts what a compiler cannot see, so it is computed from
+/// x and its own parity; for the point at infinity, which no private key has, it is 0.
+fn ordinate(point: &AffinePoint) -> FieldBytes {
+    let element = |octets| FieldElement::from_repr(octets).unwrap_or(FieldElement::ZERO);
+    let (x, b) = (element(point.x()), element(B.into()));
+    let square = x.square() * x - (x.double() + x) + b;
+    let root = square.sqrt().unwrap_or(FieldElement::ZERO);
+    let other = root.is_odd() ^ point.y_is_odd();
+    FieldElement::conditional_select(&root, &-root, other).to_repr()
 }

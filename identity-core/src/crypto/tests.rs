@@ -199,3 +199,18 @@ fn hmac_of_rfc4231() {
     parts.update(b"bc");
     assert_eq!(parts.finish(), sha256(b"abc"));
 }
+
+#[test]
+fn the_public_point_is_that_of_the_crates_own_encoder() {
+    use ::p256::elliptic_curve::sec1::ToEncodedPoint;
+    let mut odd = [false; 2];
+    for number in 1..=32 {
+        let mut octets = [0x35; 32];
+        octets[7] = number;
+        let public = SecretKey::from_octets(&octets).unwrap().public();
+        let theirs = ::p256::SecretKey::from_bytes((&octets).into()).unwrap().public_key().to_encoded_point(false);
+        assert_eq!(public.0, theirs.as_bytes());
+        odd[usize::from(public.0[64] & 1)] = true;
+    }
+    assert_eq!(odd, [true; 2], "both parities of y were seen");
+}

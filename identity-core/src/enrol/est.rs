@@ -7,6 +7,7 @@ use crate::config::Secret;
 use crate::trust::Trust;
 use crate::wire::base64;
 use crate::x509::csrattrs::CsrAttrs;
+use crate::x509::der::slide;
 use crate::x509::{cms, verify};
 use core::fmt::Write;
 
@@ -131,7 +132,7 @@ impl Enrol for Est {
                 let root = verify::find_pinned(all, pinned)?;
                 // the other certificates came from a server that nothing vouches for: keep the pinned one alone
                 let (start, length) = (root.as_ptr().addr().wrapping_sub(all.as_ptr().addr()), root.len());
-                body.copy_within(start..start.saturating_add(length), 0);
+                slide(body, start, 0, length);
                 Ok(Next::Anchors { length, then: CACERTS })
             }
             (CACERTS, 200) => Ok(Next::Anchors { length: certificates(by, reply, body)?, then: CSRATTRS }),

@@ -148,18 +148,19 @@ fn check_subject(subject: &Subject<'_>) -> Result<(), Error> {
 fn check_name(name: &SubjectAlt<'_>) -> Result<(), Error> {
     match *name {
         SubjectAlt::Dns(host) => {
-            let label = |label: &str| {
+            let label = |label: &[u8]| {
                 (1..=63).contains(&label.len())
-                    && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+                    && label.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet))
             };
-            if host.len() > MAX_DNS || !host.split('.').all(label) {
+            if host.len() > MAX_DNS || !host.as_bytes().split(|&octet| octet == b'.').all(label) {
                 return Err(Error::Misuse(
                     "SubjectAlt::Dns: labels of 1 to 63 letters, digits, - and _; 253 octets in all",
                 ));
             }
         }
         SubjectAlt::Uri(uri) => {
-            let scheme = uri.split_once(':').is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty());
+            let colon = uri.bytes().position(|octet| octet == b':');
+            let scheme = colon.is_some_and(|at| at > 0 && at.saturating_add(1) < uri.len());
             if !scheme || !uri.bytes().all(|octet| octet.is_ascii_graphic()) {
                 return Err(Error::Misuse("SubjectAlt::Uri: scheme, colon and more, in visible ASCII (RFC 3986)"));
             }

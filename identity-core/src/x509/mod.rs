@@ -5,6 +5,7 @@ pub mod cms;
 pub mod csr;
 pub mod csrattrs;
 pub(crate) mod der;
+mod host;
 pub(crate) mod oid;
 pub mod verify;
 

@@ -1,19 +1,19 @@
 //! Path verification (RFC 5280 §6) on rustls-webpki, with what webpki leaves out: key usage, a clock that may only be a
 //! floor, and proofs as values. Each `Ok` here is a value that nothing else can make.
 //!
-//! This is the one part of the crate that links panic branches: webpki 0.103 and untrusted have them on invariants of their
-//! own (a position on the path is in its array, a month that was read is 1 to 12). No peer reaches one as far as the
-//! property tests can tell; a check by the linker has to leave this module out.
+//! webpki 0.103 and untrusted keep panic branches on invariants of their own (a position on the path is in its array, a month
+//! that was read is 1 to 12). No peer reaches one as far as the property tests can tell; `cargo xtask panic-proof`, which
+//! shows by the linker that this crate has none, has to leave them out.
 
 use core::ops::Range;
 use core::time::Duration;
 
 use heapless::Vec;
-use pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm};
+use pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use webpki::{EndEntityCert, VerifiedPath};
 
 use super::cert::Certificate;
-use super::der_certificates;
+use super::{der_certificates, host};
 use crate::crypto;
 use crate::error::{CertProblem, Error};
 use crate::keys::PublicKey;
@@ -141,7 +141,7 @@ pub fn verify_server<'a>(
     judge: Judge,
 ) -> Result<VerifiedServer<'a>, Error> {
     let refused = |problem| Error::Certificate { which, problem };
-    let name = ServerName::try_from(host).map_err(|_| Error::Misuse("host is neither a DNS name nor an IP address"))?;
+    let name = host::server_name(host).ok_or(Error::Misuse("host is neither a DNS name nor an IP address"))?;
     let path = verify_path(algorithms, which, leaf, intermediates, anchors, Purpose::ServerAuth, judge)?;
     let certificate = Certificate::parse(leaf).map_err(|_| refused(CertProblem::Unreadable))?;
     let leaf = CertificateDer::from(leaf);
