@@ -14,6 +14,7 @@ pub mod loopback;
 pub mod mosquitto;
 mod mqtt_wire;
 pub mod plant;
+pub mod qemu;
 pub mod scratch;
 pub mod server;
 pub mod simulator;

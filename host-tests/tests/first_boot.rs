@@ -51,16 +51,6 @@ fn first_boot_and_reboot_with_mqtt_3_1_1() {
 }
 
 #[test]
-fn mosquitto_takes_the_device_with_mqtt_5() {
-    boots_twice(BrokerKind::Mosquitto, MqttVersion::V5);
-}
-
-#[test]
-fn mosquitto_takes_the_device_with_mqtt_3_1_1() {
-    boots_twice(BrokerKind::Mosquitto, MqttVersion::V311);
-}
-
-#[test]
 fn a_server_that_is_broken_at_first_costs_time_and_nothing_else() {
     let plant = plant(BrokerKind::Embedded);
     plant.est().inject(Operation::CaCerts, Fault::Status(503), 1);
