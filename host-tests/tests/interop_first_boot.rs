@@ -43,4 +43,3 @@ fn mosquitto_takes_the_device_with_mqtt_5() {
 fn mosquitto_takes_the_device_with_mqtt_3_1_1() {
     boots_twice(MqttVersion::V311);
 }
-

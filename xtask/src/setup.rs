@@ -26,7 +26,7 @@ pub(crate) fn run(_: &[String]) -> Outcome {
 }
 
 /// What the tests need and this machine lacks, each with how to get it.
-pub(crate) fn missing_programs() -> Vec<(&'static str, &'static str)> {
+fn missing_programs() -> Vec<(&'static str, &'static str)> {
     PROGRAMS.into_iter().filter(|(program, _)| !exists(program)).collect()
 }
 

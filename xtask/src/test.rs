@@ -14,7 +14,7 @@ type Step = (&'static str, bool, fn(&Mode) -> Outcome);
 
 /// What is run, in order.
 const STEPS: &[Step] = &[
-    ("tools", false, |_| tools()),
+    ("tools", false, |_| setup::run(&[])),
     ("format", true, |_| lint::format()),
     ("clippy", true, |_| lint::workspace()),
     ("clippy for chips", false, |_| lint::cross()),
@@ -55,14 +55,6 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     println!("\n=== summary ===\n{}", table.join("\n"));
     outcome
-}
-
-/// A full run leaves out nothing, so what it needs must be there.
-fn tools() -> Outcome {
-    match setup::missing_programs().as_slice() {
-        [] => Ok(()),
-        missing => Err(format!("missing {missing:?}; run `cargo xtask setup`")),
-    }
 }
 
 /// Tests of the workspace, except those on emulated boards. A quick run leaves out those with other programs.
