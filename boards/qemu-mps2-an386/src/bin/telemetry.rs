@@ -6,6 +6,7 @@ use apps::telemetry::{self, Telemetry};
 use board::scenario;
 use device_sdk::{Device, Memory};
 use embassy_executor::Spawner;
+use embassy_time::Timer;
 use static_cell::ConstStaticCell;
 
 static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
@@ -25,5 +26,7 @@ async fn app(spawner: Spawner) {
     if let Err(error) = ended {
         log::error!("telemetry: {error}");
     }
+    // the last segments leave in the background
+    Timer::after_millis(50).await;
     board::exit(ended.is_err().into())
 }
