@@ -2,9 +2,10 @@
 
 use crate::{any, control, keep, octets};
 use identity_core::crypto::{self, HmacSha256, SIGNATURE_DER_MAX, SecretKey, Sha256};
-use identity_core::entropy::{Drbg, RawSource, Rng, Tested};
+use identity_core::entropy::{self, Drbg, RawSource, Rng, Tested};
 use identity_core::error::EntropyFault;
 use identity_core::keys::{PublicKey, Signature, Slot};
+use rand_core::RngCore;
 
 /// A source that gives anything or fails.
 struct Noise;
@@ -28,6 +29,10 @@ pub fn all(buffer: &mut [u8]) {
             if let Ok(seed) = source.seed() {
                 drbg.reseed(seed);
             }
+            keep(RngCore::next_u32(&mut drbg));
+            keep(RngCore::next_u64(&mut drbg));
+            RngCore::fill_bytes(&mut drbg, buffer);
+            keep(RngCore::try_fill_bytes(&mut drbg, buffer).is_ok());
             keys(&mut drbg, buffer);
         }
     }
@@ -41,6 +46,7 @@ pub fn all(buffer: &mut [u8]) {
             keys(drbg, buffer);
         }
     }
+    keep((entropy::repetition_cutoff(any(1)), entropy::proportion_cutoff(any(1))));
     signatures();
     hashes();
     control(cfg!(feature = "control-crypto"));

@@ -3,7 +3,7 @@
 use crate::{any, control, keep, octets, text};
 use identity_core::keys::{PublicKey, Signature, Slot};
 use identity_core::record::{self, Record};
-use identity_core::time::{Judge, UnixTime};
+use identity_core::time::{Instant, Judge, UnixTime};
 use identity_core::trust::Anchors;
 use identity_core::wire::{base64, http};
 use identity_core::x509::cert::{Certificate, split_der};
@@ -13,6 +13,7 @@ use identity_core::x509::verify::{self, Purpose};
 use identity_core::x509::{cms, der_certificates};
 
 pub fn all(buffer: &mut [u8]) {
+    keep((any(Instant(0)).after_ms(any(0)), any(Instant(0)).after_seconds(any(0)), any(Slot::A).other()));
     keep(http::media(octets()));
     keep(http::retry_after(octets()));
     keep(http::date(octets()));
