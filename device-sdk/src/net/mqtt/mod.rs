@@ -2,6 +2,8 @@
 
 mod codec;
 mod reason;
+#[cfg(all(test, feature = "std"))]
+mod tests;
 
 use codec::{Packet, Publish, Reader, Writer, malformed};
 use identity_core::config::Secret;
