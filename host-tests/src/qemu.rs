@@ -140,7 +140,7 @@ pub fn image(program: &str) -> Result<PathBuf, String> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../boards/qemu-mps2-an386");
         let target = workspace.join("target");
         let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-        cargo.args(["build", "--release", "--locked", "--target-dir"]).arg(&target).current_dir(&workspace);
+        cargo.args(["build", "--release", "--target-dir"]).arg(&target).current_dir(&workspace);
         cargo.env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS");
         let built = cargo.output().map_err(|error| error.to_string())?;
         if !built.status.success() {

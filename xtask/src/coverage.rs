@@ -128,7 +128,7 @@ fn gaps(lines: &Lines) -> String {
 }
 
 /// Where rustup keeps llvm-profdata and llvm-cov.
-fn tools() -> Result<PathBuf, String> {
+pub(crate) fn tools() -> Result<PathBuf, String> {
     let sysroot = output(command("rustc", "--print sysroot"))?;
     let version = output(command("rustc", "-vV"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;

@@ -8,6 +8,7 @@ mod msrv;
 mod panic_proof;
 mod setup;
 mod shell;
+mod sizes;
 mod test;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ const TASKS: &[Task] = &[
     Task("msrv", "check the two crates of a firmware with the oldest compiler that is promised", msrv::run),
     Task("deny", "licences, sources and known faults of the dependencies", deny::run),
     Task("panic-proof", "show by the linker that identity-core has no panic", panic_proof::run),
+    Task("sizes", "flash and RAM of the emulated board's image, by crate", sizes::run_all),
     Task("coverage", "lines of identity-core that the tests run; fails below the floor", coverage::run),
 ];
 
