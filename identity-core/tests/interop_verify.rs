@@ -216,3 +216,27 @@ fn the_pinned_ca_is_found_by_its_fingerprint() {
     assert_eq!(find_pinned(&chain, &fingerprint("leaf")), refused(CertProblem::NotAnAuthority));
     assert_eq!(find_pinned(&chain, &[0; 32]), refused(CertProblem::WrongFingerprint));
 }
+
+#[test]
+fn of_fetched_certificates_only_the_self_issued_are_anchors() {
+    let Some(pki) = Pki::new() else { return };
+    let root = pki.root("root", P256, "");
+    let between = pki.issue("between", P256, "root", CA, "");
+    let leaf = pki.issue("leaf", P256, "between", SERVER, "");
+    let _absent = pki.root("absent", P256, "");
+    let stray = pki.issue("stray", P256, "absent", CA, "");
+    let under_stray = pki.issue("under-stray", P256, "stray", SERVER, "");
+    let judge = Judge::Wall(within(&under_stray));
+    let check = |leaf: &[u8], fetched: &[&[u8]]| {
+        let fetched = fetched.concat();
+        let anchors = Anchors { configured: &[], fetched: &fetched };
+        verify_path(ALGORITHMS, "peer", leaf, std::iter::empty(), anchors, Purpose::ServerAuth, judge).map(|_| ())
+    };
+    let unknown = Err(Error::Certificate { which: "peer", problem: CertProblem::UnknownIssuer });
+    // An intermediate that was fetched completes the path to its root, but is no root itself.
+    assert_eq!(check(&leaf, &[&root]), unknown);
+    assert_eq!(check(&leaf, &[&between, &stray, &root]), Ok(()));
+    assert_eq!(check(&under_stray, &[&between, &stray, &root]), unknown);
+    // With no root among them, what the server named is all there is to trust.
+    assert_eq!(check(&under_stray, &[&stray]), Ok(()));
+}

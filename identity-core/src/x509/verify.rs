@@ -87,7 +87,7 @@ impl Issued {
 
 /// Verifies that `leaf` leads to an anchor and is for `purpose`. `which` names it in errors, such as "EST server".
 ///
-/// Anchors are taken as they are: they may have expired, or be intermediate CAs.
+/// Anchors are taken as they are: they may have expired. Fetched certificates that are no anchors may complete the path.
 ///
 /// # Errors
 /// [`Error::Certificate`] saying why no path was accepted; [`Error::Malformed`] for more than [`MAX_INTERMEDIATES`].
@@ -106,6 +106,12 @@ pub fn verify_path<'a>(
     for certificate in intermediates {
         let problem = "it came with more than 8 intermediate certificates; send only those between it and the root";
         between.push(certificate.into()).map_err(|_| Error::Malformed { what: which, problem })?;
+    }
+    // What the peer left out, the device may have fetched; as many as there is room for.
+    for certificate in anchors.intermediates() {
+        if between.push(certificate.into()).is_err() {
+            break;
+        }
     }
     let leaf = CertificateDer::from(leaf);
     let leaf = EndEntityCert::try_from(&leaf).map_err(|error| refused(problem_of(&error)))?;
