@@ -110,7 +110,8 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
         };
         let Areas { receive, send, inbox, outbox } = &mut **areas;
         let secure = Secure::open(stream, clock, Buffers { receive, send }, peer, keys, HANDSHAKE_MS).await?;
-        info!("TLS with the broker: {} port {}", login.host, login.port);
+        info!("TLS with {} port {}, for MQTT", login.host, login.port);
+        tell("MQTT", "TLS", secure.traffic());
         let connect = mqtt::Connect {
             version: login.version,
             client_id: login.client_id,
@@ -121,8 +122,9 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
         };
         let until = clock.now().after_ms(EXCHANGE_MS.into());
         let buffers = mqtt::Buffers { send: outbox, receive: inbox };
-        let client = Client::connect(secure, clock, buffers, &connect, until).await?;
+        let mut client = Client::connect(secure, clock, buffers, &connect, until).await?;
         info!("CONNECT accepted as {}", login.client_id);
+        tell("MQTT", "CONNECT", client.transport().traffic());
         Ok(Link { client: Some(client), agent, keys, store, clock, wall, reconnect })
     }
 
@@ -141,7 +143,10 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
             match (until, self.agent.status(now)) {
                 (None, _) => self.converse().await?,
                 (_, Status::Stuck(error)) => return Err(Error::Core(error)),
-                (_, Status::Ready { .. }) => return Ok(()),
+                (_, Status::Ready { slot, not_before, not_after }) => {
+                    info!("identity in slot {}, valid from {} to {}", slot.number(), not_before.0, not_after.0);
+                    return Ok(());
+                }
                 _ if self.agent.session(now).is_some() => return Ok(()),
                 (Some(until), _) => {
                     info!("waiting {} s before the next try", until.0.saturating_sub(now.mono.0) / 1000);
@@ -189,7 +194,8 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
         };
         let mut secure = match opened.await {
             Ok(secure) => {
-                info!("TLS with {}", by);
+                info!("TLS with {} port {}, for {}", request.host, request.port, by);
+                tell(by, "TLS", secure.traffic());
                 secure
             }
             Err(error) => {
@@ -208,6 +214,7 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                     match http::exchange(&mut secure, &request, into, inbox, until).await {
                         Ok((reply, again)) => {
                             info!("{}: {} octets, status {}, {} octets", purpose, asked, reply.status, reply.length);
+                            tell(purpose, "request and reply", secure.traffic());
                             (Outcome::Reply(reply), again)
                         }
                         Err(error) => {
@@ -221,15 +228,10 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                 local => (perform(local, keys, store).await, true),
             };
             agent.done(wall.now(clock), outcome)?;
-            if let Status::Ready { slot, not_before, not_after } = agent.status(wall.now(clock)) {
-                info!("identity in slot {}, valid from {} to {}", slot.number(), not_before.0, not_after.0);
-            }
             if !again {
                 break;
             }
         }
-        let (received, sent) = secure.traffic();
-        debug!("{} octets received, {} sent", received, sent);
         // the peer may be gone already, and nothing depends on this
         let _ = secure.close(clock.now().after_ms(CLOSE_MS)).await;
         Ok(())
@@ -258,6 +260,11 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
         }
         Ok(())
     }
+}
+
+/// Tells what a connection has carried so far, TLS included; `cargo xtask bench` reads these lines.
+pub(crate) fn tell(by: &str, after: &str, (received, sent): (u32, u32)) {
+    debug!("{}: {} octets sent and {} received on this connection after {}", by, sent, received, after);
 }
 
 /// A number for jitter.

@@ -5,7 +5,7 @@ use identity_core::agent::step::Step;
 use identity_core::time::Instant;
 
 use crate::Error;
-use crate::device::{CLOSE_MS, EXCHANGE_MS, Wall, random};
+use crate::device::{CLOSE_MS, EXCHANGE_MS, Wall, random, tell};
 use crate::effects::perform;
 use crate::net::mqtt::{Client, Message, Qos};
 use crate::net::tls::Secure;
@@ -51,6 +51,7 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
         let result = client.publish(topic, payload, qos, retain, until).await;
         if result.is_ok() {
             info!("published {} octets to {}", payload.len(), topic);
+            tell("MQTT", "publish", client.transport().traffic());
         }
         self.judge(result, matches!(qos, Qos::AtLeastOnce))
     }

@@ -106,6 +106,8 @@ pub struct Csr {
     pub subject: Vec<u8>,
     /// Value of the subjectAltName extension asked for.
     pub alternative: Option<Vec<u8>>,
+    /// Octets of the whole request.
+    pub octets: usize,
 }
 
 impl Csr {
@@ -128,7 +130,8 @@ impl Csr {
                 alternative = request.extensions.iter().find(|e| e.oid == wanted).map(|e| e.value.to_vec());
             }
         }
-        Ok(Self { spki: info.subject_pki.raw.to_vec(), subject: info.subject.as_raw().to_vec(), alternative })
+        let (spki, subject) = (info.subject_pki.raw.to_vec(), info.subject.as_raw().to_vec());
+        Ok(Self { spki, subject, alternative, octets: octets.len() })
     }
 }
 
@@ -344,6 +347,12 @@ pub fn common_name_of(certificate: &[u8]) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let name = certificate.subject().iter_common_name().next()?;
     name.as_str().ok().map(str::to_owned)
+}
+
+/// A Name (DER) as text, such as `CN=pump-7, O=Plant Example`.
+#[must_use]
+pub fn name_as_text(name: &[u8]) -> String {
+    X509Name::from_der(name).map_or_else(|error| error.to_string(), |(_, name)| name.to_string())
 }
 
 /// SubjectPublicKeyInfo of a certificate, DER.

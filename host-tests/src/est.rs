@@ -346,7 +346,7 @@ fn same_authorization(known: &str, given: &str) -> bool {
 }
 
 /// The request's body: base64 whatever Content-Transfer-Encoding says, line breaks ignored (RFC 8951 §3.1).
-fn read_csr(request: &HttpRequest) -> Result<Csr, Refused> {
+pub(crate) fn read_csr(request: &HttpRequest) -> Result<Csr, Refused> {
     let media = request.header("Content-Type").and_then(|media| media.split(';').next()).unwrap_or_default();
     if !media.trim().eq_ignore_ascii_case("application/pkcs10") {
         return Err(HttpResponse::text(415, "Content-Type: application/pkcs10 is needed.\n"));

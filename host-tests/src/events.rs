@@ -19,6 +19,13 @@ pub enum Event {
         /// Octets of the reply's body.
         reply_octets: usize,
     },
+    /// A certificate was requested.
+    Csr {
+        /// Subject in the CSR.
+        subject: String,
+        /// Octets of the CSR, DER.
+        octets: usize,
+    },
     /// A TLS handshake failed.
     TlsRefused {
         /// Which server: "https", "mqtt".

@@ -1,8 +1,8 @@
 //! A whole plant on loopback: authority, EST server over TLS, MQTT broker with mutual TLS, time server.
 
 use crate::broker::{Broker, OBSERVER};
-use crate::ca::{Ca, CaOptions, DAY, Identity, Validity, common_name_of};
-use crate::est::{EstOptions, EstServer};
+use crate::ca::{Ca, CaOptions, DAY, Identity, Validity, common_name_of, name_as_text};
+use crate::est::{EstOptions, EstServer, read_csr};
 use crate::events::{Event, Events};
 use crate::http::{Delivery, HttpRequest};
 use crate::key::KeyKind;
@@ -100,6 +100,9 @@ impl Plant {
         let est = Arc::new(Mutex::new(EstServer::new(ca, est)));
         let (shared, log, time) = (est.clone(), events.clone(), clock.clone());
         let handler = move |client: Option<&[u8]>, request: &HttpRequest| {
+            if let Ok(csr) = read_csr(request) {
+                log.push(Event::Csr { subject: name_as_text(&csr.subject), octets: csr.octets });
+            }
             let response = shared.lock().unwrap_or_else(PoisonError::into_inner).handle(time(), client, request);
             log.push(Event::Http {
                 request: format!("{} {}", request.method, request.path),

@@ -36,6 +36,7 @@ impl Timeline {
                     format!("{request}{as_whom}: {request_octets} octets in, status {status}, {reply_octets} out");
                 Self::line("EST", &what);
             }
+            Event::Csr { subject, octets } => Self::line("EST", &format!("CSR for {subject}, {octets} octets of DER")),
             Event::TlsRefused { server, why } => Self::line(server, &format!("TLS refused: {why}")),
             Event::Connected { name, client_id, version } => {
                 let version = if *version == 5 { "5" } else { "3.1.1" };
@@ -61,7 +62,7 @@ impl Timeline {
 
 impl Log for Timeline {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= Level::Info && metadata.target().starts_with("device_sdk")
+        metadata.level() <= Level::Info && ["device_sdk", "host"].iter().any(|of| metadata.target().starts_with(of))
     }
 
     fn log(&self, record: &Record<'_>) {

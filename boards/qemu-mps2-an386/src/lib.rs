@@ -66,7 +66,7 @@ impl Board {
     pub fn ports(self) -> Ports {
         static BUFFERS: ConstStaticCell<SocketBuffers<4096, 4096>> = ConstStaticCell::new(SocketBuffers::new());
         let rng = Rng::start(self.entropy, b"qemu-mps2-an386").expect("noise that passes its health tests");
-        log::info!("board: entropy source passed its start-up tests");
+        log::info!("entropy source passed its start-up tests");
         Platform {
             keys: SoftwareKeys::new(rng, DeviceSecret::new([0x5A; 32])),
             store: NorStore::new(self.flash, 0..RECORDS).expect("a range of whole pages"),
@@ -97,7 +97,7 @@ pub async fn init(spawner: Spawner) -> Board {
     );
     spawner.spawn(drive(runner).expect("spawned once"));
     stack.wait_config_up().await;
-    log::info!("board: network up at {DEVICE}");
+    log::info!("network up at {DEVICE}");
     Board { stack, flash: HostFileFlash::open(c"flash.bin"), entropy, scenario }
 }
 

@@ -25,6 +25,7 @@ pub type Board = Platform<SoftwareKeys<StdEntropy>, NorStore<FileFlash>, StdNet,
 pub fn init(flash: &Path) -> io::Result<Board> {
     let secret = fuses(&flash.with_extension("secret"))?;
     let rng = Rng::start(StdEntropy, b"desktop").map_err(io::Error::other)?;
+    log::info!("entropy source passed its start-up tests");
     let end = u32::try_from(FLASH).map_err(io::Error::other)?;
     Ok(Platform {
         keys: SoftwareKeys::new(rng, DeviceSecret::new(secret)),
