@@ -262,7 +262,7 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
     }
 }
 
-/// Tells what a connection has carried so far, TLS included; `cargo xtask bench` reads these lines.
+/// Tells what a connection has carried so far, TLS included: the counters of [`Secure::traffic`].
 pub(crate) fn tell(by: &str, after: &str, (received, sent): (u32, u32)) {
     debug!("{}: {} octets sent and {} received on this connection after {}", by, sent, received, after);
 }

@@ -27,7 +27,7 @@ impl DeviceSecret {
 /// A [`KeyStore`] in software: P-256 keys of three slots in RAM, each sealed with AES-256-GCM under the [`DeviceSecret`]
 /// before it leaves for flash. Keys are made by, and signatures hedged with, a generator under health tests.
 ///
-/// It blocks: measure `generate` and `sign` with `cargo xtask bench`; on a 100 MHz Cortex-M4 each takes some 70 ms.
+/// `generate` and `sign` block while they compute.
 pub struct SoftwareKeys<S> {
     rng: Rng<S>,
     secret: DeviceSecret,
