@@ -18,24 +18,7 @@ pub fn encode_in_place(buf: &mut [u8], len: usize) -> Result<usize, Error> {
     if buf.len() < wanted || buf.len() < len {
         return Err(Error::NoSpace { what: "base64 text", wanted });
     }
-    // From the last group to the first: a group of text starts where or after its octets start, so nothing unread is lost.
-    for group in (0..len.div_ceil(3)).rev() {
-        let from = group.wrapping_mul(3);
-        let octet = |i: usize| {
-            let at = from.wrapping_add(i);
-            if at < len { buf.get(at).copied() } else { None }
-        };
-        let (first, second, third) = (octet(0).unwrap_or(0), octet(1), octet(2));
-        let bits = u32::from(first) << 16 | u32::from(second.unwrap_or(0)) << 8 | u32::from(third.unwrap_or(0));
-        let text = [
-            letter(bits >> 18),
-            letter(bits >> 12),
-            second.map_or(b'=', |_| letter(bits >> 6)),
-            third.map_or(b'=', |_| letter(bits)),
-        ];
-        let place = buf.iter_mut().skip(group.wrapping_mul(4));
-        place.zip(text).for_each(|(to, from)| *to = from);
-    }
+    PLAIN.encode_in_place(buf, len);
     Ok(wanted)
 }
 
@@ -58,7 +41,7 @@ pub fn decode_in_place(what: &'static str, buf: &mut [u8], len: usize) -> Result
             }
             b'=' => return Err(malformed("base64 padding in the wrong place")),
             b'-' => return Err(malformed("PEM armour or base64url where plain base64 is wanted (RFC 8951)")),
-            _ => value(octet).ok_or(malformed("an octet that is neither base64 nor white space"))?,
+            _ => PLAIN.value(octet).ok_or(malformed("an octet that is neither base64 nor white space"))?,
         };
         // Padding ends the text: no letter in its group, and no group after it.
         if padding > 0 && (octet != b'=' || count == 0) {
@@ -98,27 +81,80 @@ pub fn decode_body(what: &'static str, buf: &mut [u8], len: usize) -> Result<usi
     decode_in_place(what, buf, len)
 }
 
-/// The letter of the low six bits.
-fn letter(bits: u32) -> u8 {
-    let [.., low] = bits.to_be_bytes();
-    match low & 0x3f {
-        n @ 0..26 => b'A'.wrapping_add(n),
-        n @ 26..52 => b'a'.wrapping_add(n.wrapping_sub(26)),
-        n @ 52..62 => b'0'.wrapping_add(n.wrapping_sub(52)),
-        62 => b'+',
-        _ => b'/',
-    }
+/// The base64 text of `octets`, letter by letter, for what hashes or sends it without keeping it.
+pub(super) fn letters(octets: &[u8]) -> impl Iterator<Item = u8> + use<'_> {
+    PLAIN.text(octets)
 }
 
-/// The six bits of a letter.
-fn value(letter: u8) -> Option<u8> {
-    match letter {
-        b'A'..=b'Z' => Some(letter.wrapping_sub(b'A')),
-        b'a'..=b'z' => Some(letter.wrapping_sub(b'a').wrapping_add(26)),
-        b'0'..=b'9' => Some(letter.wrapping_sub(b'0').wrapping_add(52)),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
+/// One of the two alphabets of RFC 4648: the letters of 62 and 63, and whether the last group is padded.
+pub(super) struct Alphabet {
+    pub(super) last: [u8; 2],
+    pub(super) padded: bool,
+}
+
+const PLAIN: Alphabet = Alphabet { last: *b"+/", padded: true };
+
+impl Alphabet {
+    /// The letters of one to three octets.
+    fn group(&self, octets: impl IntoIterator<Item = u8>) -> [Option<u8>; 4] {
+        let (mut group, mut count) = ([0; 4], 0usize);
+        let [_, places @ ..] = &mut group;
+        for (place, octet) in places.iter_mut().zip(octets) {
+            (*place, count) = (octet, count.wrapping_add(1));
+        }
+        let bits = u32::from_be_bytes(group);
+        let padding = |letter, there: bool| if there { Some(letter) } else { self.padded.then_some(b'=') };
+        [
+            Some(self.letter(bits >> 18)),
+            Some(self.letter(bits >> 12)),
+            padding(self.letter(bits >> 6), count > 1),
+            padding(self.letter(bits), count > 2),
+        ]
+    }
+
+    /// The text of `octets`, letter by letter.
+    pub(super) fn text(self, octets: &[u8]) -> impl Iterator<Item = u8> + use<'_> {
+        octets.chunks(3).flat_map(move |group| self.group(group.iter().copied())).flatten()
+    }
+
+    /// Replaces the first `len` octets by their text, which must fit.
+    pub(super) fn encode_in_place(&self, buf: &mut [u8], len: usize) {
+        // From the last group to the first: a group of text starts where or after its octets start, so nothing unread is lost.
+        for group in (0..len.div_ceil(3)).rev() {
+            let from = group.wrapping_mul(3);
+            let octets = buf.iter().copied().skip(from).take(len.saturating_sub(from).min(3));
+            let text = self.group(octets);
+            buf.iter_mut()
+                .skip(group.wrapping_mul(4))
+                .zip(text.into_iter().flatten())
+                .for_each(|(to, from)| *to = from);
+        }
+    }
+
+    /// The letter of the low six bits.
+    fn letter(&self, bits: u32) -> u8 {
+        let [.., low] = bits.to_be_bytes();
+        let [l62, l63] = self.last;
+        match low & 0x3f {
+            n @ 0..26 => b'A'.wrapping_add(n),
+            n @ 26..52 => b'a'.wrapping_add(n.wrapping_sub(26)),
+            n @ 52..62 => b'0'.wrapping_add(n.wrapping_sub(52)),
+            62 => l62,
+            _ => l63,
+        }
+    }
+
+    /// The six bits of a letter.
+    pub(super) fn value(&self, letter: u8) -> Option<u8> {
+        let [l62, l63] = self.last;
+        match letter {
+            b'A'..=b'Z' => Some(letter.wrapping_sub(b'A')),
+            b'a'..=b'z' => Some(letter.wrapping_sub(b'a').wrapping_add(26)),
+            b'0'..=b'9' => Some(letter.wrapping_sub(b'0').wrapping_add(52)),
+            _ if letter == l62 => Some(62),
+            _ if letter == l63 => Some(63),
+            _ => None,
+        }
     }
 }
 

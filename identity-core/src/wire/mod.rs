@@ -1,3 +1,5 @@
-//! Helpers over well-kept crates: HTTP field values, base64.
+//! Helpers over well-kept crates: HTTP field values, base64, JSON.
 pub mod base64;
+pub mod base64url;
 pub mod http;
+pub mod json;
