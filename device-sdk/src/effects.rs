@@ -18,8 +18,33 @@ pub(crate) async fn perform<K: KeyStore, S: Store>(step: Step<'_>, keys: &mut K,
 
 async fn local<K: KeyStore, S: Store>(step: Step<'_>, keys: &mut K, store: &mut S) -> Result<Outcome, Error> {
     Ok(match step {
-        Step::Load { record, into } => {
-            store.load(record.number(), into).await.map_err(store_error)?.map_or(Outcome::Absent, Outcome::Loaded)
+        Step::Load { record, into } => match store.load(record.number(), into).await.map_err(store_error)? {
+            // what does not open any more is of no use: as if it were not there
+            Some(length) if record.is_sealed() => match keys.open(record.number(), into, length) {
+                Ok(length) => Outcome::Loaded(length),
+                Err(error) => {
+                    warn!("{}: {}", record.name(), error.hint());
+                    Outcome::Absent
+                }
+            },
+            Some(length) => Outcome::Loaded(length),
+            None => Outcome::Absent,
+        },
+        Step::StoreSealed { record, octets, length } => {
+            let length = keys.seal(record.number(), octets, length).map_err(key_error)?;
+            let sealed = octets.get(..length).unwrap_or_default();
+            store.store(record.number(), sealed).await.map_err(store_error)?;
+            info!("stored sealed: {}, {} octets", record.name(), length);
+            Outcome::Done
+        }
+        Step::Erase { record } => {
+            store.erase(record.number()).await.map_err(store_error)?;
+            info!("erased: {}", record.name());
+            Outcome::Done
+        }
+        Step::Random { into } => {
+            keys.random(into).map_err(key_error)?;
+            Outcome::Done
         }
         Step::Store { record, bytes } => {
             store.store(record.number(), bytes).await.map_err(store_error)?;

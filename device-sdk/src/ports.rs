@@ -2,6 +2,7 @@
 
 use core::future::Future;
 use identity_core::agent::step::Cause;
+pub use identity_core::crypto::SEAL_OVERHEAD;
 use identity_core::keys::{Digest, PublicKey, Signature, Slot};
 use identity_core::time::{Instant, UnixTime};
 
@@ -38,6 +39,11 @@ pub trait KeyStore {
     fn public(&mut self, slot: Slot) -> Result<Option<PublicKey>, Self::Error>;
     /// Signs a SHA-256 digest with the key in `slot`.
     fn sign(&mut self, slot: Slot, digest: &Digest) -> Result<Signature, Self::Error>;
+    /// Seals the first `length` octets of `octets` in place for flash, as the record of that number; the new length, at most
+    /// [`SEAL_OVERHEAD`] more. A store with protected memory of its own still seals: records lie in the board's flash.
+    fn seal(&mut self, record: u8, octets: &mut [u8], length: usize) -> Result<usize, Self::Error>;
+    /// Opens in place what [`seal`](Self::seal) made of the record of that number; the length of the contents.
+    fn open(&mut self, record: u8, octets: &mut [u8], length: usize) -> Result<usize, Self::Error>;
     /// Forgets the key in `slot` (the driver erases the sealed record first).
     fn destroy(&mut self, slot: Slot) -> Result<(), Self::Error>;
 }

@@ -1,6 +1,7 @@
 //! What the firmware says about the device and its backend.
 
 use crate::enrol::Enrol;
+use crate::oauth::TokenSource;
 use crate::session::Session;
 use crate::time::UnixTime;
 use crate::x509::csr::{Subject, SubjectAlt};
@@ -23,11 +24,13 @@ impl<'a> Secret<'a> {
     }
 }
 
-/// A backend: how credentials are obtained and how to log in.
+/// A backend: how credentials and tokens are obtained and how to log in.
 #[derive(Clone, Copy)]
 pub struct Profile {
     /// How credentials are obtained.
     pub enrol: &'static dyn Enrol,
+    /// How tokens are obtained, if the backend wants any.
+    pub token: Option<&'static dyn TokenSource>,
     /// How to log in to the broker.
     pub session: &'static dyn Session,
 }

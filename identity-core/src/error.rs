@@ -1,5 +1,6 @@
 //! The one error of the crate. Each variant says whose fault it is; `Display` says what to fix.
 
+use crate::oauth::OauthCode;
 use core::fmt;
 
 /// What went wrong, and where to look. Small, `Copy`, never holds a secret.
@@ -22,6 +23,13 @@ pub enum Error {
         code: u16,
         /// The next step for the engineer.
         hint: &'static str,
+    },
+    /// An OAuth server refused, with an error code of its own; [`crate::agent::Agent::words`] has its description.
+    Denied {
+        /// The operation, such as "token request".
+        by: &'static str,
+        /// The server's error code.
+        code: OauthCode,
     },
     /// A step could not be carried out: the network, a server or a port of the board failed.
     Unreachable {
@@ -148,6 +156,7 @@ impl fmt::Display for Error {
         match self {
             Self::Malformed { what, problem } => write!(f, "{what}: {problem}"),
             Self::Refused { by, code, hint } => write!(f, "{by} refused with {code}: {hint}"),
+            Self::Denied { by, code } => write!(f, "{by} refused with {}: {}", code.as_str(), code.hint()),
             Self::Unreachable { by, problem } => write!(f, "{by}: {problem}"),
             Self::Certificate { which, problem } => {
                 write!(f, "certificate of {which}: {}", problem.advice())?;

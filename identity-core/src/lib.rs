@@ -16,6 +16,7 @@ pub mod entropy;
 pub mod error;
 pub mod keys;
 pub mod memory;
+pub mod oauth;
 pub mod record;
 pub mod session;
 pub mod time;

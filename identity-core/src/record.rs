@@ -1,7 +1,7 @@
 //! Records in flash: their names and their CBOR. The format is written down in `docs/flash-format.md`.
 
 use crate::Error;
-use crate::keys::Slot;
+use crate::keys::{Digest, Slot};
 use crate::time::UnixTime;
 use crate::x509::verify::Issued;
 use minicbor::encode::write::{Cursor, EndOfSlice};
@@ -20,6 +20,8 @@ pub enum Record {
     Anchors,
     /// Last known good time.
     Floor,
+    /// The refresh token, sealed; for the authorization server that gave it.
+    Refresh,
     /// The credential of a slot.
     Credential(Slot),
     /// The sealed private key of a slot; written and read by the driver for its key store.
@@ -34,9 +36,16 @@ impl Record {
             Self::Live => 0x01,
             Self::Anchors => 0x02,
             Self::Floor => 0x03,
+            Self::Refresh => 0x04,
             Self::Credential(slot) => 0x10 + slot.number(),
             Self::Key(slot) => 0x20 + slot.number(),
         }
+    }
+
+    /// Whether the driver seals it with the key store before it is written, and opens it after it was read.
+    #[must_use]
+    pub const fn is_sealed(self) -> bool {
+        matches!(self, Self::Refresh)
     }
 
     /// Its name in errors and logs.
@@ -46,6 +55,7 @@ impl Record {
             Self::Live => "live pointer",
             Self::Anchors => "trust anchors",
             Self::Floor => "clock floor",
+            Self::Refresh => "refresh token",
             Self::Credential(_) => "credential",
             Self::Key(_) => "sealed key",
         }
@@ -169,8 +179,30 @@ pub fn read_floor(octets: &[u8]) -> Result<UnixTime, Error> {
     floor.ok_or(Error::Stored { what: "clock floor", problem: "the time is missing" })
 }
 
+/// Writes a refresh token, bound to the 32 octets that name its authorization server and client.
+pub fn write_refresh(owner: &Digest, token: &str, into: &mut [u8]) -> Result<usize, Error> {
+    encode("refresh token", token.len(), into, |e| {
+        e.map(3)?.u8(0)?.u8(VERSION)?.u8(1)?.bytes(owner)?.u8(2)?.str(token)?;
+        Ok(())
+    })
+}
+
+/// Reads a refresh token; none if it is of another authorization server or client.
+pub fn read_refresh<'a>(owner: &Digest, octets: &'a [u8]) -> Result<Option<&'a str>, Error> {
+    let (mut of, mut token) = (None, None);
+    fields("refresh token", octets, |key, d| {
+        match key {
+            1 => of = Some(d.bytes()?),
+            2 => token = Some(d.str()?),
+            _ => d.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(token.filter(|_| of == Some(owner)))
+}
+
 /// Octets a record needs beside its byte string.
-const OVERHEAD: usize = 48;
+const OVERHEAD: usize = 64;
 
 type EncodeResult = Result<(), minicbor::encode::Error<EndOfSlice>>;
 

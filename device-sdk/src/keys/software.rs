@@ -1,7 +1,7 @@
 //! Keys in RAM, sealed in flash: for boards without a secure element.
 
 use identity_core::agent::step::Cause;
-use identity_core::crypto::{SEALED_LEN, SecretKey, open, seal};
+use identity_core::crypto::{SEALED_LEN, SecretKey, open, open_record, seal, seal_record};
 use identity_core::entropy::{RawSource, Rng};
 use identity_core::keys::{Digest, PublicKey, Signature, Slot};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -130,6 +130,14 @@ impl<S: RawSource> KeyStore for SoftwareKeys<S> {
         Ok(key.sign(digest, self.rng.drbg()?)?)
     }
 
+    fn seal(&mut self, record: u8, octets: &mut [u8], length: usize) -> Result<usize, KeyError> {
+        Ok(seal_record(&self.secret.0, record, octets, length, self.rng.drbg()?)?)
+    }
+
+    fn open(&mut self, record: u8, octets: &mut [u8], length: usize) -> Result<usize, KeyError> {
+        Ok(open_record(&self.secret.0, record, octets, length)?)
+    }
+
     /// The key's octets are overwritten with zeros.
     fn destroy(&mut self, slot: Slot) -> Result<(), KeyError> {
         *self.place(slot) = None;
@@ -165,6 +173,29 @@ mod tests {
         assert!(store(2).restore(Slot::A, sealed).is_err(), "another device");
         assert!(again.restore(Slot::A, &sealed[..60]).is_err(), "damaged");
         assert_eq!(again.public(Slot::A), Ok(Some(public)), "a failed restore loses nothing");
+    }
+
+    #[test]
+    fn a_sealed_record_opens_on_its_device_under_its_number_alone() {
+        let mut octets = [0; 64];
+        octets[..9].copy_from_slice(b"a refresh");
+        let length = store(1).seal(4, &mut octets, 9).unwrap();
+        assert_eq!(length, 9 + identity_core::crypto::SEAL_OVERHEAD);
+        assert!(!octets.windows(9).any(|part| part == b"a refresh"));
+        let sealed = octets;
+        let open = |device: u8, record: u8, change: Option<usize>, length: usize| {
+            let mut octets = sealed;
+            if let Some(at) = change {
+                octets[at] ^= 1;
+            }
+            store(device).open(record, &mut octets, length).map(|length| octets[..length].to_vec())
+        };
+        assert_eq!(open(1, 4, None, length).unwrap(), b"a refresh");
+        assert!(open(2, 4, None, length).is_err(), "another device");
+        assert!(open(1, 5, None, length).is_err(), "another record");
+        assert!((0..length).all(|at| open(1, 4, Some(at), length).is_err()), "damaged");
+        assert!((0..length).all(|short| open(1, 4, None, short).is_err()), "cut short");
+        assert!(store(1).seal(4, &mut octets, 40).is_err(), "no room");
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use identity_core::agent::step::{Reply, Request};
+use identity_core::agent::step::{Nonce, Reply, Request};
 use identity_core::time::Instant;
 use zeroize::Zeroize;
 
@@ -31,8 +31,8 @@ impl Drop for Wiped<'_> {
     }
 }
 
-/// Sends `request` and reads its reply. The body goes to `into`, transfer coding removed. Gives the reply and whether the
-/// connection may carry another request.
+/// Sends `request` and reads its reply. The body goes to `into`, transfer coding removed; a DPoP-Nonce goes to `nonce`. Gives
+/// the reply and whether the connection may carry another request.
 ///
 /// The head of the request and then that of the reply live in `head`: 2,048 octets do for common servers; it is wiped at
 /// the end. `until` bounds the whole exchange, however slowly octets trickle in.
@@ -48,6 +48,7 @@ pub async fn exchange<T: Transport>(
     transport: &mut T,
     request: &Request<'_>,
     into: &mut [u8],
+    nonce: &mut Nonce,
     head: &mut [u8],
     until: Instant,
 ) -> Result<(Reply, bool), Error> {
@@ -69,7 +70,7 @@ pub async fn exchange<T: Transport>(
     }
 
     let mut wire = Wire::new(transport, head.0, until, request.purpose);
-    let head = final_head(&mut wire).await?;
+    let head = final_head(&mut wire, nonce).await?;
     let (length, fits) = match wire.body(head.framing, into).await {
         Ok(length) => (length, true),
         Err(Error::Core(identity_core::Error::NoSpace { what: wire::BODY, .. }))
@@ -81,14 +82,14 @@ pub async fn exchange<T: Transport>(
     };
     // Octets after the end are no reply to anything that was asked.
     let again = head.persistent && head.framing != Framing::UntilClose && fits && wire.is_drained();
-    let Head { status, media, retry_after, date, .. } = head;
-    Ok((Reply { status, media, retry_after, date, length }, again))
+    let Head { status, media, retry_after, date, challenge, .. } = head;
+    Ok((Reply { status, media, retry_after, date, challenge, length }, again))
 }
 
 /// The head of the final reply, after any interim ones.
-async fn final_head<T: Transport>(wire: &mut Wire<'_, T>) -> Result<Head, Error> {
+async fn final_head<T: Transport>(wire: &mut Wire<'_, T>, nonce: &mut Nonce) -> Result<Head, Error> {
     for _ in 0..=INTERIM_MAX {
-        let head = wire.head().await?;
+        let head = wire.head(nonce).await?;
         match head.status {
             101 => return Err(wire.malformed("status 101, but no other protocol was asked for")),
             100..200 => {}

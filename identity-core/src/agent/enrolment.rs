@@ -3,9 +3,9 @@
 //! A cut at any point leaves either the old identity or none and a clean start; the live slot is never written.
 
 use super::backoff::Backoff;
-use super::{Ready, Shared, State, Step, WRONG_OUTCOME};
+use super::{Ready, Shared, State, Step, WRONG_OUTCOME, client_of};
 use crate::Error;
-use crate::agent::step::{ClientIdentity, Outcome};
+use crate::agent::step::Outcome;
 use crate::config::Config;
 use crate::crypto::{self, sha256};
 use crate::enrol::{Context, Next, Stage};
@@ -131,7 +131,7 @@ impl Enrolment {
 
     fn exchange<'a>(&self, config: &'a Config, shared: &'a mut Shared<'_>, now: Now, stage: Stage) -> Step<'a> {
         let judge = shared.judge(now);
-        let Shared { memory, path, credential, anchors, csr, .. } = shared;
+        let Shared { memory, path, credential, anchors, csr, nonce, .. } = shared;
         let context = Context {
             renewal: self.renewal,
             anchors: Anchors {
@@ -139,10 +139,10 @@ impl Enrolment {
                 fetched: memory.anchors.get(..*anchors).unwrap_or_default(),
             },
             csr: memory.request.get(..*csr).unwrap_or_default(),
-            client: client(memory.credential.get(..*credential), self.identity()),
+            client: client_of(memory.credential.get(..*credential), self.identity()),
             judge,
         };
-        Step::Exchange { request: config.profile.enrol.request(stage, &context, path), into: memory.reply }
+        Step::Exchange { request: config.profile.enrol.request(stage, &context, path), into: memory.reply, nonce }
     }
 
     pub(super) fn done(
@@ -176,7 +176,7 @@ impl Enrolment {
                         fetched: memory.anchors.get(..*anchors).unwrap_or_default(),
                     },
                     csr: memory.request.get(..*csr).unwrap_or_default(),
-                    client: client(memory.credential.get(..*credential), self.identity()),
+                    client: client_of(memory.credential.get(..*credential), self.identity()),
                     judge,
                 };
                 let next = config.profile.enrol.reply(stage, &context, &reply, memory.reply)?;
@@ -259,9 +259,4 @@ impl Enrolment {
         let wait = self.backoff.after_failure(refused, &shared.public);
         self.until = Some(now.mono.after_ms(wait));
     }
-}
-
-fn client(record: Option<&[u8]>, slot: Slot) -> Option<ClientIdentity<'_>> {
-    let credential = record::read_credential(record?).ok()?;
-    Some(ClientIdentity { slot, certificate: credential.leaf })
 }

@@ -7,9 +7,11 @@
 
 mod backoff;
 mod boot;
+mod call;
 mod enrolment;
 mod ready;
 pub mod step;
+mod tokens;
 
 use crate::Error;
 use crate::config::Config;
@@ -23,7 +25,9 @@ use crate::trust::Anchors;
 use boot::Boot;
 use enrolment::Enrolment;
 use ready::Ready;
-use step::{Cause, ClientIdentity, Failure, Outcome, Step};
+use step::{Cause, ClientIdentity, Failure, Nonce, Outcome, Step};
+use tokens::Tokens;
+pub use tokens::{Token, UserCode, Want};
 
 /// The device's identity over its life: boot, enrolment, ready, renewal.
 ///
@@ -32,7 +36,16 @@ use step::{Cause, ClientIdentity, Failure, Outcome, Step};
 pub struct Agent<'m> {
     config: &'m Config,
     state: State,
+    tokens: Tokens,
+    turn: Turn,
     shared: Shared<'m>,
+}
+
+/// Whose step was asked last, and so whose outcome comes next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    State,
+    Tokens,
 }
 
 enum State {
@@ -56,6 +69,8 @@ struct Shared<'m> {
     signature: Signature,
     digest: Digest,
     floor: UnixTime,
+    /// Where a nonce goes that nobody asked for.
+    nonce: Nonce,
     /// The last failure, until something succeeds.
     trouble: Option<Error>,
 }
@@ -100,9 +115,10 @@ impl<'m> Agent<'m> {
             signature: Signature::EMPTY,
             digest: [0; 32],
             floor: config.built,
+            nonce: Nonce::NONE,
             trouble: None,
         };
-        Self { config, state: State::Boot(Boot::Floor), shared }
+        Self { config, state: State::Boot(Boot::Floor), tokens: Tokens::new(), turn: Turn::State, shared }
     }
 
     /// The next step. Asking again gives the same step until `done` is called or time passes.
@@ -121,6 +137,15 @@ impl<'m> Agent<'m> {
             }
             _ => {}
         }
+        self.turn = Turn::State;
+        if let Some((slot, until)) = self.state.idles(shared, now) {
+            match self.tokens.due(shared.memory.tokens, now) {
+                Err(at) => return Step::Idle { until: until.min(at) },
+                Ok(()) => self.turn = Turn::Tokens,
+            }
+            let step = self.tokens.step(self.config, shared, slot, now);
+            return step.unwrap_or(Step::Idle { until });
+        }
         match &mut self.state {
             State::Boot(boot) => boot.step(shared),
             State::Enrolment(enrolment) => enrolment.step(self.config, shared, now),
@@ -131,6 +156,9 @@ impl<'m> Agent<'m> {
 
     /// Says how the step went. The error, if any, is for the log: the agent has dealt with it.
     pub fn done(&mut self, now: Now, outcome: Outcome) -> Result<(), Error> {
+        if self.turn == Turn::Tokens {
+            return self.tokens.done(self.config, &mut self.shared, now, outcome);
+        }
         let next = match &mut self.state {
             State::Boot(boot) => boot.done(&mut self.shared, outcome),
             State::Enrolment(enrolment) => enrolment.done(self.config, &mut self.shared, now, outcome),
@@ -179,17 +207,72 @@ impl<'m> Agent<'m> {
         self.shared.trouble
     }
 
-    /// Everything a connection to the broker needs, when there is a usable identity.
+    /// Asks for a token: poll then, and [`token`](Self::token) gives it once it is there. It is renewed as long as it is
+    /// asked for again.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] if too many are wanted at once.
+    pub fn want(&mut self, want: Want, now: Now) -> Result<(), Error> {
+        self.tokens.want(want, false, self.shared.memory.tokens, now)
+    }
+
+    /// A token that is valid now; none until one came.
+    #[must_use]
+    pub fn token(&self, want: &Want, now: Now) -> Option<Token<'_>> {
+        self.tokens.token(want, self.shared.memory.tokens, now)
+    }
+
+    /// Until when nothing is fetched for a want, and why; none if there is nothing to wait for.
+    #[must_use]
+    pub fn token_waits(&self, want: &Want, now: Now) -> Option<(Instant, Option<Error>)> {
+        self.tokens.waiting(want, now)
+    }
+
+    /// A server refused the token of a want: it is dropped, and fetched anew when it is asked for.
+    pub fn token_refused(&mut self, want: &Want, now: Now) {
+        self.tokens.refused(want, &mut self.shared, now);
+    }
+
+    /// A server took the token of a want.
+    pub fn token_accepted(&mut self, want: &Want) {
+        self.tokens.accepted(want);
+    }
+
+    /// What a person enters where to let the device in, while one is awaited.
+    #[must_use]
+    pub fn user_code(&self, now: Now) -> Option<UserCode<'_>> {
+        self.tokens.user_code(self.shared.memory.tokens, now)
+    }
+
+    /// The words of the authorization server that refused last: its error code and description; empty if there are none.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        self.tokens.words.as_str()
+    }
+
+    /// What the session's token is, if it needs one.
+    #[must_use]
+    pub fn session_want(&self) -> Option<Want> {
+        let source = self.config.profile.token?;
+        self.config.profile.session.needs_token().then_some(Want { source, scope: source.scope() })
+    }
+
+    /// Everything a connection to the broker needs, when there is a usable identity, and a token if the session needs one.
     pub fn session(&self, now: Now) -> Option<Result<Login<'_>, Error>> {
         let slot = match &self.state {
             State::Ready(ready) => ready.slot,
             State::Enrolment(enrolment) => enrolment.serves(now)?,
             _ => return None,
         };
+        let token = match self.session_want() {
+            Some(want) => Some(self.token(&want, now)?.secret),
+            None => None,
+        };
         let client = self.shared.client(slot)?;
         Some(self.config.profile.session.login(&SessionContext {
             config: self.config,
             client,
+            token,
             anchors: self.shared.anchors(self.config),
             judge: self.shared.judge(now),
         }))
@@ -222,7 +305,24 @@ impl Shared<'_> {
     }
 
     fn client(&self, slot: Slot) -> Option<ClientIdentity<'_>> {
-        Some(ClientIdentity { slot, certificate: self.live_credential()?.leaf })
+        client_of(self.memory.credential.get(..self.credential), slot)
+    }
+}
+
+/// The identity in a credential record.
+fn client_of(record: Option<&[u8]>, slot: Slot) -> Option<ClientIdentity<'_>> {
+    let credential = record::read_credential(record?).ok()?;
+    Some(ClientIdentity { slot, certificate: credential.leaf })
+}
+
+impl State {
+    /// The live slot and until when there is nothing else to do, while there is a usable identity.
+    fn idles(&self, shared: &Shared<'_>, now: Now) -> Option<(Slot, Instant)> {
+        match self {
+            Self::Ready(ready) => Some((ready.slot, ready.idles(shared, now)?)),
+            Self::Enrolment(enrolment) => Some((enrolment.serves(now)?, enrolment.waits_until(now)?)),
+            Self::Boot(_) | Self::Stuck(_) => None,
+        }
     }
 }
 

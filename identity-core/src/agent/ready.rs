@@ -5,7 +5,7 @@ use crate::Error;
 use crate::agent::step::Outcome;
 use crate::keys::Slot;
 use crate::record::{self, Record};
-use crate::time::{Judge, Now, UnixTime};
+use crate::time::{Instant, Judge, Now, UnixTime};
 
 /// The share of a certificate's life after which it is renewed: 2/3.
 const RENEW_AFTER: (u64, u64) = (2, 3);
@@ -39,24 +39,28 @@ impl Ready {
         judge.at_least() >= self.not_after
     }
 
+    /// Until when there is nothing to do but wait; none if a record is to be written.
+    pub(super) fn idles(&self, shared: &Shared<'_>, now: Now) -> Option<Instant> {
+        let Some(wall) = now.wall else { return Some(now.mono.after_seconds(BLIND_S)) };
+        if self.writing.is_some() || wall.0.saturating_sub(shared.floor.0) >= FLOOR_EVERY_S {
+            return None;
+        }
+        let due = self.renew_at.0.saturating_sub(wall.0);
+        Some(now.mono.after_seconds(due.min(FLOOR_EVERY_S)))
+    }
+
     pub(super) fn step<'a>(&mut self, shared: &'a mut Shared<'_>, now: Now) -> Step<'a> {
-        let until = match now.wall {
-            None => now.mono.after_seconds(BLIND_S),
-            Some(wall) => {
-                if self.writing.is_none() && wall.0.saturating_sub(shared.floor.0) >= FLOOR_EVERY_S {
-                    self.writing = Some(wall);
-                }
-                let due = self.renew_at.0.saturating_sub(wall.0);
-                now.mono.after_seconds(due.min(FLOOR_EVERY_S))
-            }
-        };
+        let idles = self.idles(shared, now);
+        if self.writing.is_none() && idles.is_none() {
+            self.writing = now.wall;
+        }
         if let Some(floor) = self.writing
             && let Ok(length) = record::write_floor(floor, shared.memory.request)
         {
             let bytes = shared.memory.request.get(..length).unwrap_or_default();
             return Step::Store { record: Record::Floor, bytes };
         }
-        Step::Idle { until }
+        Step::Idle { until: idles.unwrap_or(now.mono.after_seconds(BLIND_S)) }
     }
 
     pub(super) fn done(&mut self, shared: &mut Shared<'_>, outcome: Outcome) -> Result<Option<State>, Error> {

@@ -47,6 +47,27 @@ pub enum Step<'a> {
         /// Where to put the signature.
         into: &'a mut Signature,
     },
+    /// Seal the first `length` octets of `octets` in place and write them, atomically under power cut: answer
+    /// [`Outcome::Done`]. There is room for [`crate::crypto::SEAL_OVERHEAD`] octets more. A record that
+    /// [`Record::is_sealed`] is opened again when it is loaded.
+    StoreSealed {
+        /// Which record.
+        record: Record,
+        /// Its new contents, and room.
+        octets: &'a mut [u8],
+        /// Octets of the contents.
+        length: usize,
+    },
+    /// Erase a record; fine if there is none: answer [`Outcome::Done`].
+    Erase {
+        /// Which record.
+        record: Record,
+    },
+    /// Fill with octets of the health-tested generator: answer [`Outcome::Done`].
+    Random {
+        /// Where to put them.
+        into: &'a mut [u8; RANDOM],
+    },
     /// Destroy the key of a slot for good: answer [`Outcome::Done`].
     Destroy {
         /// Which key.
@@ -58,12 +79,43 @@ pub enum Step<'a> {
         request: Request<'a>,
         /// Where to put the body of the reply, transfer coding removed.
         into: &'a mut [u8],
+        /// Where to put the value of DPoP-Nonce, if the reply has that field.
+        nonce: &'a mut Nonce,
     },
     /// Nothing to do before this instant. Answer nothing, or [`Outcome::Done`]; poll again then.
     Idle {
         /// When to poll again.
         until: Instant,
     },
+}
+
+/// Octets of [`Step::Random`]: three identifiers of 16 octets.
+pub const RANDOM: usize = 48;
+
+/// A nonce of a server, for DPoP proofs (RFC 9449 §8). Not secret. Longer ones than 128 octets are not kept.
+#[derive(Clone, Default)]
+pub struct Nonce(heapless::String<128>);
+
+impl Nonce {
+    /// None yet.
+    pub const NONE: Self = Self(heapless::String::new());
+
+    /// Keeps the value of a DPoP-Nonce field, if it is made of NQCHAR (RFC 9449 §8.1) and not too long.
+    pub fn set(&mut self, value: &[u8]) {
+        let nqchar = |octet: &u8| matches!(octet, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+        if let Some(text) = core::str::from_utf8(value).ok().filter(|text| text.as_bytes().iter().all(nqchar)) {
+            self.0.clear();
+            if self.0.push_str(text).is_err() {
+                self.0.clear();
+            }
+        }
+    }
+
+    /// The nonce, if there is one.
+    #[must_use]
+    pub fn get(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| !text.is_empty())
+    }
 }
 
 /// How a step went.
@@ -107,6 +159,10 @@ pub enum Method {
     Get,
     /// POST
     Post,
+    /// PUT
+    Put,
+    /// DELETE
+    Delete,
 }
 
 /// One HTTPS request. The driver adds Host, Content-Length and the TLS connection.
@@ -130,6 +186,8 @@ pub struct Request<'a> {
     pub base64: bool,
     /// Authorization header.
     pub authorization: Authorization<'a>,
+    /// DPoP header: a proof of possession (RFC 9449 §4.1), if any.
+    pub proof: Option<&'a str>,
     /// Body, empty for GET.
     pub body: &'a [u8],
     /// How the server is authenticated.
@@ -163,6 +221,8 @@ pub enum Authorization<'a> {
     },
     /// Bearer token (RFC 6750).
     Bearer(crate::config::Secret<'a>),
+    /// Token that is bound to a key (RFC 9449 §7.1); the request carries a proof.
+    Dpop(crate::config::Secret<'a>),
 }
 
 /// The head of an HTTP reply; the body is in the buffer of the step.
@@ -176,8 +236,24 @@ pub struct Reply {
     pub retry_after: Option<RetryAfter>,
     /// Date, if any and readable.
     pub date: Option<UnixTime>,
+    /// What the server says of the token, by WWW-Authenticate.
+    pub challenge: Challenge,
     /// Length of the body in octets.
     pub length: usize,
+}
+
+/// The error that a WWW-Authenticate field names (RFC 6750 §3, RFC 9449 §7.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Challenge {
+    /// None, or another.
+    #[default]
+    None,
+    /// `invalid_token`
+    InvalidToken,
+    /// `insufficient_scope`
+    InsufficientScope,
+    /// `use_dpop_nonce`
+    UseDpopNonce,
 }
 
 /// Media types the core knows; parameters are ignored.

@@ -16,7 +16,7 @@ pub use algorithms::{ALGORITHMS, by_tls_scheme};
 pub use der::SIGNATURE_DER_MAX;
 pub use hash::{HmacSha256, Sha256, hmac_sha256, sha256};
 pub use p256::{SecretKey, verify_p256};
-pub use seal::{SEALED_LEN, open, seal};
+pub use seal::{SEAL_OVERHEAD, SEALED_LEN, open, open_record, seal, seal_record};
 
 #[cfg(test)]
 mod tests;

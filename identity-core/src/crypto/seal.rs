@@ -16,7 +16,7 @@ use crate::entropy::Drbg;
 use crate::keys::Slot;
 use aes_gcm::aead::AeadInPlace;
 use aes_gcm::{Aes256Gcm, KeyInit};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Octets of a sealed key.
 pub const SEALED_LEN: usize = 61;
@@ -61,8 +61,85 @@ pub fn open(secret: &[u8; 32], slot: Slot, sealed: &[u8]) -> Result<SecretKey, E
     SecretKey::from_octets(&body).map_err(|_| stored("it holds no P-256 private key"))
 }
 
+/// Octets that [`seal_record`] adds: version, nonce, tag.
+pub const SEAL_OVERHEAD: usize = 29;
+
+/// Seals the first `length` octets of `octets` in place, as a record of that number, laid out as a sealed key is; the new
+/// length, [`SEAL_OVERHEAD`] more.
+///
+/// # Errors
+/// [`Error::NoSpace`] if there is no room for the overhead; [`Error::Crypto`] if the generator is used up.
+pub fn seal_record(
+    secret: &[u8; 32],
+    record: u8,
+    octets: &mut [u8],
+    length: usize,
+    drbg: &mut Drbg,
+) -> Result<usize, Error> {
+    let wanted = length.saturating_add(SEAL_OVERHEAD);
+    let octets = octets.get_mut(..wanted).ok_or(Error::NoSpace { what: "a sealed record", wanted })?;
+    let body = slide_up(octets, length);
+    let no_space = Error::NoSpace { what: "a sealed record", wanted };
+    let (head, rest) = octets.split_at_mut_checked(body).ok_or(no_space)?;
+    let (body, tag_place) = rest.split_at_mut_checked(length).ok_or(no_space)?;
+    let mut nonce = [0; 12];
+    drbg.fill(&mut nonce)?;
+    let tag = cipher_for(secret, RECORD, record)
+        .encrypt_in_place_detached(&nonce.into(), &[VERSION], body)
+        .map_err(|_| Error::Crypto("AES-GCM refused to seal a record"))?;
+    head.iter_mut().zip([VERSION].into_iter().chain(nonce)).for_each(|(to, from)| *to = from);
+    tag_place.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
+    Ok(wanted)
+}
+
+/// Opens the first `length` octets of `octets`, which [`seal_record`] made, in place; the length of the contents, which are
+/// at the start then.
+///
+/// # Errors
+/// [`Error::Stored`] if it is damaged, of another version or record, or sealed under another secret; the contents are wiped.
+pub fn open_record(secret: &[u8; 32], record: u8, octets: &mut [u8], length: usize) -> Result<usize, Error> {
+    let stored = |problem| Error::Stored { what: "sealed record", problem };
+    let damaged = stored("it is shorter than what sealing adds: damaged");
+    let octets = octets.get_mut(..length).ok_or(damaged)?;
+    let (&mut [version, ref nonce @ ..], rest) = octets.split_first_chunk_mut::<13>().ok_or(damaged)?;
+    let (body, tag) = rest.split_last_chunk_mut::<16>().ok_or(damaged)?;
+    if version != VERSION {
+        return Err(stored("written by another firmware version; update the firmware"));
+    }
+    let (nonce, tag) = (*nonce, *tag);
+    let opened = cipher_for(secret, RECORD, record).decrypt_in_place_detached(&nonce.into(), &[VERSION], body, &tag.into());
+    if opened.is_err() {
+        return Err(stored("damaged, or sealed under another device secret"));
+    }
+    let length = body.len();
+    crate::x509::der::slide(octets, HEAD, 0, length);
+    octets.iter_mut().skip(length).for_each(|octet| octet.zeroize());
+    Ok(length)
+}
+
+/// Octets before the encrypted ones: version and nonce.
+const HEAD: usize = 13;
+
+/// Moves the first `length` octets behind the place of the head; where they are then.
+fn slide_up(octets: &mut [u8], length: usize) -> usize {
+    crate::x509::der::slide(octets, 0, HEAD, length);
+    HEAD
+}
+
+/// What a key of AES-GCM is for, in its derivation.
+const KEY: u8 = 1;
+const RECORD: u8 = 2;
+
 fn cipher(secret: &[u8; 32], slot: Slot) -> Aes256Gcm {
+    cipher_for(secret, KEY, slot.number())
+}
+
+/// HKDF with one block of output: the info is the version, the number, and what for; its last octet is the block's number.
+fn cipher_for(secret: &[u8; 32], purpose: u8, number: u8) -> Aes256Gcm {
     let extracted = Zeroizing::new(hmac_sha256(b"identity-core sealed key", &[secret]));
-    let key = Zeroizing::new(hmac_sha256(extracted.as_slice(), &[&[VERSION, slot.number(), 1]]));
+    let key = match purpose {
+        KEY => Zeroizing::new(hmac_sha256(extracted.as_slice(), &[&[VERSION, number, 1]])),
+        _ => Zeroizing::new(hmac_sha256(extracted.as_slice(), &[&[VERSION, number, b'r', 1]])),
+    };
     Aes256Gcm::new((&*key).into())
 }

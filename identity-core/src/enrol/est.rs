@@ -108,6 +108,7 @@ impl Enrol for Est {
                 Bootstrap::Bearer(token) if stage == ENROLL => Authorization::Bearer(token),
                 _ => Authorization::None,
             },
+            proof: None,
             body: if enrolling { context.csr } else { &[] },
             trust: if provisional { Trust::Provisional } else { Trust::Anchors(context.anchors) },
             judge: context.judge,

@@ -1,12 +1,14 @@
 //! How to log in to a broker: one file per way, each a [`Session`].
 
 pub mod mtls;
+pub mod token;
 
 pub use mtls::Mtls;
+pub use token::{Present, TokenSession};
 
 use crate::Error;
 use crate::agent::step::ClientIdentity;
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::time::Judge;
 use crate::trust::Anchors;
 
@@ -33,7 +35,9 @@ pub struct Login<'a> {
     /// MQTT user name, if any.
     pub user_name: Option<&'a str>,
     /// MQTT password, if any.
-    pub password: Option<crate::config::Secret<'a>>,
+    pub password: Option<Secret<'a>>,
+    /// MQTT 5 enhanced authentication: method and data, if any (MQTT 5 §4.12).
+    pub authentication: Option<(&'a str, Secret<'a>)>,
     /// Client certificate, if any.
     pub client: Option<ClientIdentity<'a>>,
     /// Application protocols to offer in TLS (RFC 7301).
@@ -53,6 +57,8 @@ pub struct SessionContext<'a> {
     pub config: &'a Config,
     /// The live identity.
     pub client: ClientIdentity<'a>,
+    /// The token, if [`Session::needs_token`].
+    pub token: Option<Secret<'a>>,
     /// Whom to trust.
     pub anchors: Anchors<'a>,
     /// What validity is judged against.
@@ -63,4 +69,9 @@ pub struct SessionContext<'a> {
 pub trait Session: Sync {
     /// What the next connection needs.
     fn login<'a>(&'a self, context: &SessionContext<'a>) -> Result<Login<'a>, Error>;
+
+    /// Whether a token of the profile's source is needed.
+    fn needs_token(&self) -> bool {
+        false
+    }
 }

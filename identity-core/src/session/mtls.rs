@@ -33,6 +33,7 @@ impl Session for Mtls {
             client_id,
             user_name: None,
             password: None,
+            authentication: None,
             client: Some(context.client),
             alpn: self.alpn,
             keep_alive: self.keep_alive,

@@ -1,6 +1,6 @@
 //! HTTP field values: media type, Retry-After, dates (RFC 9110).
 
-use crate::agent::step::{Media, RetryAfter};
+use crate::agent::step::{Challenge, Media, RetryAfter};
 use crate::time::UnixTime;
 
 /// The media type in a Content-Type field value. Case and parameters do not matter. RFC 9110 §8.3.
@@ -20,6 +20,20 @@ pub fn media(value: &[u8]) -> Media {
         Media::Json
     } else {
         Media::Other
+    }
+}
+
+/// The error that a WWW-Authenticate field value names (RFC 6750 §3, RFC 9449 §7.1); of several challenges in one value the
+/// first that names one counts.
+#[must_use]
+pub fn challenge(value: &[u8]) -> Challenge {
+    let parameters = value.split(|&octet| octet == b',' || octet == b' ').map(<[u8]>::trim_ascii);
+    let error = parameters.filter_map(|parameter| parameter.strip_prefix(b"error=")).next();
+    match error.map(|error| error.strip_prefix(b"\"").and_then(|error| error.strip_suffix(b"\"")).unwrap_or(error)) {
+        Some(b"invalid_token") => Challenge::InvalidToken,
+        Some(b"insufficient_scope") => Challenge::InsufficientScope,
+        Some(b"use_dpop_nonce") => Challenge::UseDpopNonce,
+        _ => Challenge::None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The head of a reply: what it says of the body and of the connection (RFC 9112 §4 to §7, §9).
 
 use httparse::{EMPTY_HEADER, Header, Response, Status};
-use identity_core::agent::step::{Media, RetryAfter};
+use identity_core::agent::step::{Challenge, Media, Nonce, RetryAfter};
 use identity_core::time::UnixTime;
 use identity_core::wire::http;
 
@@ -15,6 +15,7 @@ pub(super) struct Head {
     pub(super) media: Media,
     pub(super) retry_after: Option<RetryAfter>,
     pub(super) date: Option<UnixTime>,
+    pub(super) challenge: Challenge,
     pub(super) framing: Framing,
     /// The connection may carry another request, once the body was read.
     pub(super) persistent: bool,
@@ -35,7 +36,7 @@ pub(super) enum Framing {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn parse(octets: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
+pub(super) fn parse(octets: &[u8], nonce: &mut Nonce) -> Result<Option<(Head, usize)>, &'static str> {
     let mut fields = [EMPTY_HEADER; FIELDS_MAX];
     let mut response = Response::new(&mut fields);
     let length = match response.parse(octets).map_err(problem)? {
@@ -46,6 +47,9 @@ pub(super) fn parse(octets: &[u8]) -> Result<Option<(Head, usize)>, &'static str
     let fields = Fields(response.headers);
     let is_11 = response.version == Some(1);
     let asked = fields.framing(is_11)?;
+    if let Some(value) = fields.value("DPoP-Nonce") {
+        nonce.set(value);
+    }
     let (framing, persistent) = match status {
         // Never a body. If the head speaks of one, do not wait to see whether the server believes it.
         100..200 | 204 | 304 => (Framing::Length(0), asked == Framing::UntilClose || asked == Framing::Length(0)),
@@ -56,6 +60,7 @@ pub(super) fn parse(octets: &[u8]) -> Result<Option<(Head, usize)>, &'static str
         media: fields.value("Content-Type").map_or(Media::Absent, http::media),
         retry_after: fields.value("Retry-After").and_then(http::retry_after),
         date: fields.value("Date").and_then(http::date),
+        challenge: fields.values("WWW-Authenticate").map(http::challenge).find(|found| *found != Challenge::None).unwrap_or_default(),
         framing,
         persistent: persistent && fields.persistent(is_11),
     };

@@ -11,6 +11,8 @@ pub(super) fn write(request: &Request<'_>, into: &mut [u8]) -> Result<usize, Err
     to.put(match request.method {
         Method::Get => "GET ",
         Method::Post => "POST ",
+        Method::Put => "PUT ",
+        Method::Delete => "DELETE ",
     });
     to.put(request.path);
     to.put(" HTTP/1.1\r\nHost: ");
@@ -25,7 +27,7 @@ pub(super) fn write(request: &Request<'_>, into: &mut [u8]) -> Result<usize, Err
     if request.base64 {
         to.put("Content-Transfer-Encoding: base64\r\n");
     }
-    if request.method == Method::Post {
+    if has_body(request.method) {
         to.put("Content-Length: ");
         to.number(request.body.len());
         to.put("\r\n");
@@ -34,12 +36,18 @@ pub(super) fn write(request: &Request<'_>, into: &mut [u8]) -> Result<usize, Err
         Authorization::None => {}
         Authorization::Basic { user, password } => to.basic(user, password.reveal()),
         Authorization::Bearer(token) => to.field("Authorization: Bearer ", token.reveal()),
+        Authorization::Dpop(token) => to.field("Authorization: DPoP ", token.reveal()),
     }
+    to.field("DPoP: ", request.proof.unwrap_or_default());
     to.put("\r\n");
     if to.at > to.into.len() {
         return Err(Error::NoSpace { what: "head of an HTTP request", wanted: to.at });
     }
     Ok(to.at)
+}
+
+const fn has_body(method: Method) -> bool {
+    matches!(method, Method::Post | Method::Put)
 }
 
 /// Refuses what would let a value escape from its place.
@@ -61,14 +69,15 @@ fn check(request: &Request<'_>) -> Result<(), Error> {
         field(request.accept) && field(request.content_type),
         "a media type of an HTTP request must be printable ASCII",
     )?;
-    ensure(request.method == Method::Post || request.body.is_empty(), "an HTTP GET must have no body")?;
+    ensure(has_body(request.method) || request.body.is_empty(), "an HTTP GET or DELETE must have no body")?;
+    ensure(request.proof.is_none_or(graphic), "a DPoP proof must be printable ASCII without spaces (RFC 9449)")?;
     match request.authorization {
         Authorization::None => Ok(()),
         Authorization::Basic { user, password } => ensure(
             printable(user) && printable(password.reveal()) && !user.contains(':'),
             "user and password for HTTP must hold no control character, and the user no colon (RFC 7617)",
         ),
-        Authorization::Bearer(token) => ensure(
+        Authorization::Bearer(token) | Authorization::Dpop(token) => ensure(
             !token.reveal().is_empty() && graphic(token.reveal()),
             "a bearer token must be printable ASCII without spaces (RFC 6750)",
         ),

@@ -1,5 +1,6 @@
 //! Octets of a reply as they come in: its head, then its body in any of the three framings (RFC 9112 §6.3, §7.1).
 
+use identity_core::agent::step::Nonce;
 use identity_core::time::Instant;
 
 use super::head::{self, Framing, Head};
@@ -36,10 +37,10 @@ impl<'w, T: Transport> Wire<'w, T> {
         self.start == self.end
     }
 
-    /// One head, up to and with its empty line.
-    pub(super) async fn head(&mut self) -> Result<Head, Error> {
+    /// One head, up to and with its empty line. A DPoP-Nonce goes to `nonce`.
+    pub(super) async fn head(&mut self, nonce: &mut Nonce) -> Result<Head, Error> {
         loop {
-            if let Some((head, length)) = head::parse(self.received()).map_err(|problem| self.malformed(problem))? {
+            if let Some((head, length)) = head::parse(self.received(), nonce).map_err(|problem| self.malformed(problem))? {
                 self.start = self.start.saturating_add(length);
                 return Ok(head);
             }

@@ -1,0 +1,174 @@
+//! Replies of a token endpoint (RFC 6749 §5) and of what refuses in the same form.
+
+use super::code::{OauthCode, Words};
+use crate::Error;
+use crate::agent::step::{Media, Reply};
+use crate::wire::json::{self, Object, Text};
+
+/// How a token is presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum TokenType {
+    /// Bearer (RFC 6750); it may be bound to the client certificate (RFC 8705 §3).
+    Bearer,
+    /// With a proof of possession of the device key (RFC 9449).
+    Dpop,
+}
+
+/// A token reply, read in place. The tokens are secrets.
+#[derive(Clone, Copy)]
+pub struct TokenReply<'a> {
+    /// The access token.
+    pub access: Text<'a>,
+    /// Its type.
+    pub kind: TokenType,
+    /// Its lifetime in seconds from the reply; none if the server does not say.
+    pub expires_in: Option<u32>,
+    /// The granted scope; none if it is the one that was asked for (§5.1).
+    pub scope: Option<Text<'a>>,
+    /// A refresh token.
+    pub refresh: Option<Text<'a>>,
+}
+
+/// Longest lifetime that is believed, in seconds: a year.
+const LONGEST: u64 = 31_536_000;
+
+/// Reads the reply of a successful request, status 200.
+///
+/// # Errors
+/// [`Error::Malformed`] with the member that is wrong.
+pub fn read_token<'a>(by: &'static str, reply: &Reply, body: &'a [u8]) -> Result<TokenReply<'a>, Error> {
+    let malformed = |problem| Error::Malformed { what: by, problem };
+    let reply = json_of(by, reply, body)?;
+    let access = reply.text("access_token")?.filter(|token| !token.is("")).ok_or(malformed("it has no access_token"))?;
+    let kind = match reply.text("token_type")? {
+        Some(kind) if is_word(kind, "bearer") => TokenType::Bearer,
+        Some(kind) if is_word(kind, "dpop") => TokenType::Dpop,
+        Some(_) => return Err(malformed("its token_type is neither Bearer nor DPoP")),
+        None => return Err(malformed("it has no token_type")),
+    };
+    // absent is legal; what is no number, or not above 0, is taken as absent rather than as a reason to do without a token
+    let expires_in = reply.whole("expires_in").unwrap_or(None).filter(|seconds| *seconds > 0);
+    let expires_in = expires_in.map(|seconds| u32::try_from(seconds.min(LONGEST)).unwrap_or(u32::MAX));
+    let scope = reply.text("scope")?;
+    let refresh = reply.text("refresh_token")?.filter(|token| !token.is(""));
+    Ok(TokenReply { access, kind, expires_in, scope, refresh })
+}
+
+/// A device authorization reply (RFC 8628 §3.2), read in place.
+#[derive(Clone, Copy)]
+pub struct AuthorizationReply<'a> {
+    /// The device code: a secret of the device.
+    pub device_code: Text<'a>,
+    /// What the person enters.
+    pub user_code: Text<'a>,
+    /// Where.
+    pub uri: Text<'a>,
+    /// The same with the code in it, for a QR code.
+    pub complete: Option<Text<'a>>,
+    /// Life of both codes, in seconds.
+    pub expires_in: u32,
+    /// Seconds between two token requests: 5 if the server does not say (§3.2).
+    pub interval: u32,
+}
+
+/// Reads the reply of a device authorization request, status 200.
+///
+/// # Errors
+/// [`Error::Malformed`] with the member that is wrong.
+pub fn read_authorization<'a>(by: &'static str, reply: &Reply, body: &'a [u8]) -> Result<AuthorizationReply<'a>, Error> {
+    let missing = |problem| Error::Malformed { what: by, problem };
+    let reply = json_of(by, reply, body)?;
+    let seconds = |seconds: u64| u32::try_from(seconds.min(LONGEST)).unwrap_or(u32::MAX);
+    Ok(AuthorizationReply {
+        device_code: reply.text("device_code")?.ok_or(missing("it has no device_code"))?,
+        user_code: reply.text("user_code")?.ok_or(missing("it has no user_code"))?,
+        // some servers still use the name of an early draft
+        uri: match reply.text("verification_uri")? {
+            Some(uri) => uri,
+            None => reply.text("verification_url")?.ok_or(missing("it has no verification_uri"))?,
+        },
+        complete: reply.text("verification_uri_complete")?,
+        expires_in: seconds(reply.whole("expires_in")?.ok_or(missing("it has no expires_in"))?),
+        interval: reply.whole("interval")?.map_or(5, seconds).clamp(1, 600),
+    })
+}
+
+impl AuthorizationReply<'_> {
+    /// Writes user code, URL and complete URL (or nothing) to the start of `room`, a line feed between them; the octets written.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`]; [`Error::Malformed`] if a control character is among them.
+    pub(crate) fn write_for_person(&self, room: &mut [u8]) -> Result<usize, Error> {
+        let mut at = 0_usize;
+        let parts = [Some(self.user_code), Some(self.uri), self.complete];
+        for (index, part) in parts.into_iter().enumerate() {
+            let no_space = Error::NoSpace { what: "the user code; `Memory`'s TOKENS", wanted: at.saturating_add(1) };
+            if index > 0 {
+                *room.get_mut(at).ok_or(no_space)? = b'\n';
+                at = at.saturating_add(1);
+            }
+            let Some(part) = part else { continue };
+            let written = part.copy("the user code; `Memory`'s TOKENS", room.get_mut(at..).unwrap_or_default())?;
+            if written.bytes().any(|octet| octet.is_ascii_control()) {
+                let problem = "a control character in the user code or its URL";
+                return Err(Error::Malformed { what: "device authorization request", problem });
+            }
+            at = at.saturating_add(written.len());
+        }
+        Ok(at)
+    }
+}
+
+/// Whether every scope token of `wanted` is among those of `granted`; both space-separated (RFC 6749 §3.3).
+#[must_use]
+pub fn covers(granted: Text<'_>, wanted: &str) -> bool {
+    wanted.split_ascii_whitespace().all(|scope| granted.words().any(|word| word.is(scope)))
+}
+
+/// Whether the text is `word`, case aside: `token_type` is not case-sensitive (RFC 6749 §5.1).
+fn is_word(text: Text<'_>, word: &str) -> bool {
+    text.octets().map(|octet| octet.to_ascii_lowercase()).eq(word.bytes())
+}
+
+/// The error of a reply that refuses (RFC 6749 §5.2), with the server's words where it has any: JSON where there is JSON,
+/// else the status alone (empty bodies, pages for people).
+pub fn read_refusal(by: &'static str, reply: &Reply, body: &[u8], words: &mut Words) -> Error {
+    *words = Words::NONE;
+    let body = body.get(..reply.length).unwrap_or_default();
+    let parsed = json::object(by, body).ok();
+    let code = parsed.and_then(|object| object.text("error").ok().flatten());
+    if let (Some(object), Some(code)) = (parsed, code) {
+        words.add(code);
+        if let Ok(Some(description)) = object.text("error_description") {
+            words.add(description);
+        }
+        return Error::Denied { by, code: OauthCode::of(code) };
+    }
+    Error::Refused { by, code: reply.status, hint: hint(reply.status) }
+}
+
+/// The JSON object of a reply. No Content-Type is forgiven, another one is not.
+pub(crate) fn json_of<'a>(by: &'static str, reply: &Reply, body: &'a [u8]) -> Result<Object<'a>, Error> {
+    if !matches!(reply.media, Media::Json | Media::Absent) {
+        return Err(Error::Malformed {
+            what: by,
+            problem: "its Content-Type is not JSON; is this an authorization server, and is the path right?",
+        });
+    }
+    json::object(by, body.get(..reply.length).unwrap_or_default())
+}
+
+const fn hint(status: u16) -> &'static str {
+    match status {
+        301 | 302 | 303 | 307 | 308 => "it redirects; set `issuer` to the final server",
+        400 => "it gives no reason; see its log",
+        401 => "client authentication failed and it gives no reason; check `client_id` and `client_auth`",
+        403 => "it forbids this client and gives no reason; check the client's rights there",
+        404 => "it has no such path; check `issuer`",
+        405 | 415 => "it does not take such requests at this path; check `issuer`",
+        429 => "it is asked too often",
+        500..=599 => "it failed; see its log",
+        _ => "this status is not part of OAuth; check `issuer`",
+    }
+}
