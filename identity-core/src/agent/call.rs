@@ -11,7 +11,7 @@ use crate::config::{Config, Secret};
 use crate::crypto::{SEAL_OVERHEAD, sha256};
 use crate::enrol::Path;
 use crate::keys::{Digest, Slot};
-use crate::oauth::client::{Client, Jws, Proof};
+use crate::oauth::client::{Client, Jws};
 use crate::oauth::endpoint::{Document, Endpoint, document_path, endpoint_url, read_metadata};
 use crate::oauth::form::{FORM, Form};
 use crate::oauth::grant::Context;
@@ -20,7 +20,7 @@ use crate::oauth::shelf::Item;
 use crate::oauth::url::Url;
 use crate::oauth::{ClientAuth, ClientId, OauthCode, TokenType};
 use crate::record::{self, Record};
-use crate::time::{Instant, Now, UnixTime};
+use crate::time::{Now, UnixTime};
 use crate::trust::Trust;
 
 /// For errors.
@@ -339,40 +339,52 @@ impl Tokens {
     ) -> Result<Phase, Error> {
         (call.form, call.basic, call.proof) = (0, (0, 0), 0);
         let source = call.want.source;
-        let provider = source.provider();
-        let client_id = client_id(config, provider.client_id)?;
         let grant = source.grant();
         let subject = match grant.subject() {
             Some(source) => {
-                let want = Want { source, scope: source.scope() };
-                let token = self.token(&want, shared.memory.tokens, now);
+                let token = self.token(&Want { source, scope: source.scope() }, shared.memory.tokens, now);
                 Some(token.ok_or(Error::Misuse("token exchange: its subject token is missing"))?.place)
             }
             None => None,
         };
+        let provider = source.provider();
+        let client_id = client_id(config, provider.client_id)?;
+        let time = self.time(shared, now);
         let (items, free) = self.shelf.split(shared.memory.tokens);
-        let refreshing = call.stage == Stage::Token && grant.keeps_refresh();
+        let asking = call.stage == Stage::Token;
+        let refresh = self.shelf.text(items, Item::Refresh).filter(|_| asking && grant.keeps_refresh());
         let context = Context {
             scope: call.want.scope,
             resource: source.resource(),
-            refresh: self.shelf.text(items, Item::Refresh).filter(|_| refreshing),
-            device_code: self.shelf.text(items, Item::DeviceCode).filter(|_| call.stage == Stage::Token),
+            refresh,
+            device_code: self.shelf.text(items, Item::DeviceCode).filter(|_| asking),
             subject: subject.and_then(|at| self.shelf.text(items, Item::Access(at))),
+        };
+        let client = Client {
+            id: client_id,
+            provider: &provider,
+            token_endpoint: "",
+            public: &shared.public,
+            certificate: &[],
+            random: &call.random,
+            now: time,
         };
         let mut form = Form::new(free);
         grant.form(&context, &mut form);
-        provider.client_auth.fields(client_id, &mut form);
-        call.form = form.finish()?;
-        if let ClientAuth::SecretBasic(secret) = provider.client_auth {
-            call.basic = Client::basic(client_id, secret, free.get_mut(call.form..).unwrap_or_default())?;
-        }
+        client.fields(&mut form);
+        let length = form.finish()?;
+        let basic = match &provider.client_auth {
+            ClientAuth::SecretBasic(secret) => client.basic(secret, free.get_mut(length..).unwrap_or_default())?,
+            _ => (0, 0),
+        };
+        (call.form, call.basic) = (length, basic);
         self.sign_after(None, call, config, shared, now)
     }
 
-    /// Writes the signing input of the JWS that comes after `last`; the phase that signs it, or else asks.
+    /// Writes the signing input of the JWS that comes after `last`, and gives the phase that signs it; else the one that asks.
     fn sign_after(
         &mut self,
-        last: Option<Jws>,
+        mut last: Option<Jws>,
         call: &mut Call,
         config: &Config,
         shared: &mut Shared<'_>,
@@ -381,57 +393,44 @@ impl Tokens {
         let source = call.want.source;
         let provider = source.provider();
         let time = self.time(shared, now);
-        let grant = (call.stage == Stage::Token).then_some(source.grant());
-        let certificate = super::client_of(shared.memory.credential.get(..shared.credential), Slot::A);
+        let Shared { memory, credential, public, digest, .. } = shared;
+        let (items, free) = self.shelf.split(memory.tokens);
+        let certificate = memory.credential.get(..*credential);
         let client = Client {
             id: client_id(config, provider.client_id)?,
-            auth: provider.client_auth,
-            issuer: provider.issuer,
-            public: &shared.public,
-            certificate: certificate.map(|client| client.certificate),
+            provider: &provider,
+            token_endpoint: endpoint_url(self.shelf.get(items, Item::Endpoints), Endpoint::Token).unwrap_or_default(),
+            public,
+            certificate: super::client_of(certificate, Slot::A).map_or(&[], |client| client.certificate),
             random: &call.random,
             now: time,
         };
-        let (items, free) = self.shelf.split(shared.memory.tokens);
-        let mut last = last;
-        loop {
-            let what = match last {
-                None => Jws::Grant,
-                Some(Jws::Grant) => Jws::Client,
-                Some(Jws::Client) => Jws::Proof,
-                Some(Jws::Proof) => return Ok(Phase::Ask),
-            };
+        let grant = source.grant();
+        let asking = call.stage == Stage::Token;
+        while let Some(what) = Jws::after(last) {
             last = Some(what);
-            let start = match what {
+            let at = match what {
                 Jws::Proof => call.form.saturating_add(call.basic.0).saturating_add(call.basic.1),
                 Jws::Grant | Jws::Client => call.form,
             };
-            let room = free.get_mut(start..).unwrap_or_default();
-            let (skip, input) = match what {
-                Jws::Grant if grant.is_some_and(|grant| grant.asserts()) => {
-                    let subject = grant.and_then(|grant| grant.asserted_subject());
-                    client.grant_assertion(subject, call.want.scope, room)?
+            let room = free.get_mut(at..).unwrap_or_default();
+            let (skip, input) = match (what, &provider.client_auth) {
+                (Jws::Grant, _) if asking && grant.asserts() => {
+                    client.grant_assertion(grant.asserted_subject().unwrap_or(client.id), call.want.scope, room)?
                 }
-                Jws::Client => match provider.client_auth {
-                    ClientAuth::PrivateKeyJwt(key) => client.assertion(key, room)?,
-                    ClientAuth::SecretJwt(secret) => {
-                        call.form = call.form.saturating_add(client.secret_assertion(secret, room)?);
-                        continue;
-                    }
-                    _ => continue,
-                },
-                Jws::Proof if provider.dpop && call.stage == Stage::Token => {
-                    let endpoints = self.shelf.get(items, Item::Endpoints);
-                    let url = endpoint_url(endpoints, Endpoint::Token).unwrap_or_default();
-                    let proof = Proof { method: "POST", url, token: None, nonce: self.nonce.get() };
-                    (0, client.proof(&proof, room)?)
+                (Jws::Client, ClientAuth::PrivateKeyJwt(key)) => client.assertion(*key, room)?,
+                (Jws::Client, ClientAuth::SecretJwt(secret)) => {
+                    call.form = call.form.saturating_add(client.secret_assertion(secret, room)?);
+                    continue;
                 }
+                (Jws::Proof, _) if asking && provider.dpop => (0, client.proof(self.nonce.get(), room)?),
                 _ => continue,
             };
-            let start = start.saturating_add(skip);
-            shared.digest = sha256(free.get(start..start.saturating_add(input)).unwrap_or_default());
+            let start = at.saturating_add(skip);
+            *digest = sha256(free.get(start..start.saturating_add(input)).unwrap_or_default());
             return Ok(Phase::Sign { what, start, input });
         }
+        Ok(Phase::Ask)
     }
 
     /// Wall time for what the server judges: its own clock, if it told; else the device's.

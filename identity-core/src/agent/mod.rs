@@ -118,7 +118,12 @@ impl<'m> Agent<'m> {
             nonce: Nonce::NONE,
             trouble: None,
         };
-        Self { config, state: State::Boot(Boot::Floor), tokens: Tokens::new(), turn: Turn::State, shared }
+        let mut agent = Self { config, state: State::Boot(Boot::Floor), tokens: Tokens::new(), turn: Turn::State, shared };
+        if let Some(want) = agent.session_want() {
+            // there is room for the first want
+            let _ = agent.tokens.want(want, true, agent.shared.memory.tokens, Now { mono: Instant(0), wall: None });
+        }
+        agent
     }
 
     /// The next step. Asking again gives the same step until `done` is called or time passes.

@@ -1,5 +1,6 @@
 //! OAuth 2.0 and OpenID Connect: tokens from any provider. Pure requests and replies; progress lives in the agent.
 
+pub(crate) mod client;
 pub mod code;
 pub mod endpoint;
 pub mod form;
@@ -14,6 +15,6 @@ pub use endpoint::Endpoint;
 pub use grant::{DeviceGrant, Grant, JwtBearerGrant, TokenExchangeGrant};
 pub use reply::TokenType;
 pub use source::{
-    ClientAuth, ClientCredentials, ClientId, DeviceLogin, JwtBearer, KeyId, Provider, Renew, Source, TokenExchange,
+    Audience, ClientAuth, ClientCredentials, ClientId, DeviceLogin, JwtBearer, KeyId, Provider, Renew, Source, TokenExchange,
     TokenSource,
 };

@@ -45,6 +45,15 @@ pub enum ClientId {
     Fixed(&'static str),
 }
 
+/// `aud` of the device's assertions (RFC 7523 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The issuer identifier, as current profiles want it.
+    Issuer,
+    /// The URL of the token endpoint, as Okta wants it.
+    TokenEndpoint,
+}
+
 /// When a token is renewed: ahead of its expiry, so that no request waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renew {
@@ -63,6 +72,8 @@ pub struct Provider {
     pub client_id: ClientId,
     /// Client authentication.
     pub client_auth: ClientAuth,
+    /// `aud` of assertions.
+    pub audience: Audience,
     /// Bind tokens to the device key with DPoP (RFC 9449).
     pub dpop: bool,
     /// Hosts, beside the issuer's, on which its endpoints may be.
@@ -92,6 +103,8 @@ pub struct Source<G: 'static> {
     pub client_id: ClientId,
     /// Client authentication.
     pub client_auth: ClientAuth,
+    /// `aud` of assertions.
+    pub audience: Audience,
     /// The scope to ask for; space-separated (RFC 6749 §3.3), may be empty.
     pub scope: &'static str,
     /// The resources that the token is for (RFC 8707); may be empty.
@@ -123,6 +136,7 @@ impl<G> Source<G> {
             issuer: "",
             client_id: ClientId::CommonName,
             client_auth: ClientAuth::PrivateKeyJwt(KeyId::None),
+            audience: Audience::Issuer,
             scope: "",
             resource: &[],
             dpop: false,
@@ -149,6 +163,7 @@ impl<G: Grant> TokenSource for Source<G> {
             issuer: self.issuer,
             client_id: self.client_id,
             client_auth: self.client_auth,
+            audience: self.audience,
             dpop: self.dpop,
             hosts: self.hosts,
             renew: self.renew,

@@ -16,6 +16,11 @@ pub(super) const SUBACK: u8 = 0x90;
 pub(super) const PINGREQ: u8 = 0xC0;
 pub(super) const PINGRESP: u8 = 0xD0;
 pub(super) const DISCONNECT: u8 = 0xE0;
+pub(super) const AUTH: u8 = 0xF0;
+
+/// Properties of MQTT 5 (§2.2.2.2).
+pub(super) const AUTHENTICATION_METHOD: u8 = 0x15;
+pub(super) const AUTHENTICATION_DATA: u8 = 0x16;
 
 /// Octets before the body: one of type, four of remaining length. The writer always uses the longest form of length it
 /// may need, moved to its place at the end.
@@ -26,11 +31,37 @@ pub(super) struct Writer<'b> {
     buffer: &'b mut [u8],
     /// Octets wanted so far, written or not.
     length: usize,
+    /// Where a secret goes that is sent from where it lies, and its octets.
+    gap: Option<(usize, usize)>,
 }
 
 impl<'b> Writer<'b> {
     pub(super) fn new(buffer: &'b mut [u8]) -> Self {
-        Self { buffer, length: HEADER }
+        Self { buffer, length: HEADER, gap: None }
+    }
+
+    /// A field whose octets are sent from where they lie: a token may be larger than the buffer. One in a packet.
+    pub(super) fn lend(&mut self, octets: usize) -> &mut Self {
+        match u16::try_from(octets) {
+            Ok(length) => {
+                self.u16(length);
+                self.gap = Some((self.length, octets));
+            }
+            Err(_) => self.length = usize::MAX,
+        }
+        self
+    }
+
+    /// A variable-length number (§1.5.5).
+    pub(super) fn variable(&mut self, mut value: usize) -> &mut Self {
+        loop {
+            let more = value > 0x7F;
+            self.u8((value & 0x7F) as u8 | u8::from(more) << 7);
+            value >>= 7;
+            if !more {
+                return self;
+            }
+        }
     }
 
     pub(super) fn raw(&mut self, octets: &[u8]) -> &mut Self {
@@ -63,13 +94,19 @@ impl<'b> Writer<'b> {
 
     /// The whole packet.
     pub(super) fn finish(self, first: u8) -> Result<&'b [u8], Error> {
-        let Self { buffer, length } = self;
+        self.finish_around(first).map(|(whole, _)| whole)
+    }
+
+    /// The packet before and behind what [`lend`](Self::lend) left out.
+    pub(super) fn finish_around(self, first: u8) -> Result<(&'b [u8], &'b [u8]), Error> {
+        let Self { buffer, length, gap } = self;
+        let (gap, lent) = gap.unwrap_or((length, 0));
         let no_space = Error::Core(CoreError::NoSpace { what: "the MQTT send buffer", wanted: length });
         if length > buffer.len() {
             return Err(no_space);
         }
         let mut header = [first, 0, 0, 0, 0];
-        let mut rest = length - HEADER;
+        let mut rest = length - HEADER + lent;
         let mut used = 1;
         for octet in header.iter_mut().skip(1) {
             *octet = (rest & 0x7F) as u8;
@@ -86,7 +123,8 @@ impl<'b> Writer<'b> {
         let start = HEADER - used;
         let room = buffer.get_mut(start..HEADER).unwrap_or_default();
         room.iter_mut().zip(header).for_each(|(to, from)| *to = from);
-        buffer.get(start..length).ok_or(no_space)
+        let packet = buffer.get(start..length).ok_or(no_space)?;
+        packet.split_at_checked(gap.saturating_sub(start)).ok_or(no_space)
     }
 }
 

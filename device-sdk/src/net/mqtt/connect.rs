@@ -1,6 +1,7 @@
 //! The handshake: CONNECT and the broker's answer (§3.1, §3.2).
 
 use identity_core::config::Secret;
+use identity_core::error::Error as CoreError;
 use identity_core::session::MqttVersion;
 use identity_core::time::Instant;
 
@@ -23,6 +24,8 @@ pub struct Connect<'a> {
     pub user_name: Option<&'a str>,
     /// Password, if any.
     pub password: Option<Secret<'a>>,
+    /// Enhanced authentication of MQTT 5 (§4.12): method and data, if any.
+    pub authentication: Option<(&'a str, Secret<'a>)>,
     /// Keep-alive in seconds; 0 for none.
     pub keep_alive: u16,
     /// Last will, if any.
@@ -43,6 +46,9 @@ impl Limits {
 
     /// From CONNACK, unless it refuses.
     fn read(packet: Packet<'_>, version: MqttVersion) -> Result<Self, Error> {
+        if packet.first == codec::AUTH {
+            return Err(malformed("a challenge (AUTH) before CONNACK; this client has one answer, which was in CONNECT"));
+        }
         if packet.kind() != codec::CONNACK {
             return Err(malformed("the first packet is not CONNACK"));
         }
@@ -91,8 +97,9 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
             pinged: None,
             limits: Limits::NONE,
         };
-        let packet = write_connect(client.send, connect, client.inbox.largest())?;
-        client.transport.write_all(packet, until).await?;
+        let (before, behind) = write_connect(client.send, connect, client.inbox.largest())?;
+        let secret = connect.authentication.map(|(_, data)| data).or(connect.password);
+        super::authenticate::send_around(&mut client.transport, before, secret, behind, until).await?;
         client.hello(until).await?;
         Ok(client)
     }
@@ -113,12 +120,16 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
     }
 }
 
-/// CONNECT (§3.1); `receive` is the largest packet that the client takes, in octets.
+/// CONNECT (§3.1), before and behind its secret: authentication data or password. `receive` is the largest packet that the
+/// client takes, in octets.
 pub(super) fn write_connect<'b>(
     buffer: &'b mut [u8],
     connect: &Connect<'_>,
     receive: usize,
-) -> Result<&'b [u8], Error> {
+) -> Result<(&'b [u8], &'b [u8]), Error> {
+    if connect.authentication.is_some() && (connect.password.is_some() || connect.version != MqttVersion::V5) {
+        return Err(Error::Core(CoreError::Misuse("MQTT: enhanced authentication is for MQTT 5 without a password")));
+    }
     let five = connect.version == MqttVersion::V5;
     let mut flags = 0x02;
     if let Some(will) = connect.will {
@@ -130,7 +141,12 @@ pub(super) fn write_connect<'b>(
     if five {
         // Receive Maximum 4, Maximum Packet Size: what the buffer takes
         let most = u32::try_from(receive).unwrap_or(u32::MAX).to_be_bytes();
-        writer.u8(8).u8(0x21).u16(4).u8(0x27).raw(&most);
+        let (method, data) = connect.authentication.map_or(("", 0), |(method, data)| (method, data.reveal().len()));
+        let authentication = if method.is_empty() { 0 } else { 6 + method.len() + data };
+        writer.variable(8 + authentication).u8(0x21).u16(4).u8(0x27).raw(&most);
+        if authentication > 0 {
+            writer.u8(codec::AUTHENTICATION_METHOD).field(method.as_bytes()).u8(codec::AUTHENTICATION_DATA).lend(data);
+        }
     }
     writer.field(connect.client_id.as_bytes());
     if let Some(will) = connect.will {
@@ -143,7 +159,7 @@ pub(super) fn write_connect<'b>(
         writer.field(user.as_bytes());
     }
     if let Some(password) = connect.password {
-        writer.field(password.reveal().as_bytes());
+        writer.lend(password.reveal().len());
     }
-    writer.finish(codec::CONNECT)
+    writer.finish_around(codec::CONNECT)
 }

@@ -1,5 +1,6 @@
 //! One small MQTT client for versions 5 and 3.1.1: clean sessions, QoS 0 and 1, one acknowledgement awaited at a time.
 
+mod authenticate;
 mod codec;
 mod connect;
 mod inbox;
@@ -72,7 +73,7 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         until: Instant,
     ) -> Result<(), Error> {
         if topic.is_empty() || topic.contains(['+', '#', '\0']) {
-            return Err(Error::Core(CoreError::Misuse("MQTT: a topic is not empty and has no +, # or NUL")));
+            return Err(misuse("MQTT: a topic is not empty and has no +, # or NUL"));
         }
         if retain && !self.limits.retain {
             return Err(refused("PUBLISH", self.version, 0x9A));
@@ -112,7 +113,7 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
     /// As [`publish`](Self::publish).
     pub async fn subscribe(&mut self, filter: &str, qos: Qos, until: Instant) -> Result<(), Error> {
         if filter.is_empty() || filter.contains('\0') {
-            return Err(Error::Core(CoreError::Misuse("MQTT: a topic filter is not empty and has no NUL")));
+            return Err(misuse("MQTT: a topic filter is not empty and has no NUL"));
         }
         self.release(until).await?;
         let id = self.fresh_id();
@@ -244,6 +245,8 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
                 }
                 Some(Answer { kind, id, code: reader.u8()? })
             }
+            // §3.15.2.1: without a reason it is success
+            codec::AUTH if version == MqttVersion::V5 => Some(Answer { kind, id: 0, code: reader.u8().unwrap_or(0) }),
             codec::PINGRESP => {
                 self.pinged = None;
                 None
@@ -282,4 +285,8 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         let after_ms = u32::try_from(until.0.saturating_sub(self.sent.0)).unwrap_or(u32::MAX);
         Error::Timeout { what, after_ms }
     }
+}
+
+const fn misuse(what: &'static str) -> Error {
+    Error::Core(CoreError::Misuse(what))
 }
