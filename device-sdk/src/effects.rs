@@ -74,10 +74,14 @@ pub(crate) async fn key<K: KeyStore, S: Store>(keys: &mut K, store: &mut S, slot
         return Ok(true);
     }
     let mut sealed = [0; SEALED_MAX];
-    match store.load(Record::Key(slot).number(), &mut sealed).await.map_err(store_error)? {
-        Some(length) => Ok(keys.restore(slot, sealed.get(..length).unwrap_or_default()).is_ok()),
-        None => Ok(false),
+    let Some(length) = store.load(Record::Key(slot).number(), &mut sealed).await.map_err(store_error)? else {
+        return Ok(false);
+    };
+    let opens = keys.restore(slot, sealed.get(..length).unwrap_or_default()).map_err(key_error)?;
+    if !opens {
+        warn!("sealed key in slot {}: damaged, or sealed by another device; it counts as lost", slot.number());
     }
+    Ok(opens)
 }
 
 fn store_error<E: PortError>(error: E) -> Error {
