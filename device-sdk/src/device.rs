@@ -204,6 +204,7 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                 return Err(error);
             }
         };
+        let mut used = false;
         loop {
             let step = agent.poll(wall.now(clock));
             let (outcome, again) = match step {
@@ -215,8 +216,11 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                         Ok((reply, again)) => {
                             info!("{}: {} octets, status {}, {} octets", purpose, asked, reply.status, reply.length);
                             tell(purpose, "request and reply", secure.traffic());
+                            used = true;
                             (Outcome::Reply(reply), again)
                         }
+                        // A server may close a connection that idles (RFC 9112 §9.3.1): asked again on a fresh one.
+                        Err(Error::Closed { .. }) if used => return Ok(()),
                         Err(error) => {
                             warn!("{}: {}", purpose, error);
                             agent.done(wall.now(clock), Outcome::Failed(failure(purpose, error)))?;
