@@ -294,6 +294,20 @@ fn a_time_server_that_lies_once_does_no_lasting_harm() {
 }
 
 #[test]
+fn an_identity_that_only_seemed_expired_is_used_again() {
+    let (plant, world) = (plant(true), Rc::new(World::default()));
+    *world.times.borrow_mut() = vec![Some(plant.now()), Some(plant.now() + 2 * YEAR), Some(plant.now())];
+    let mut memory = Memory::<6144>::new();
+    block_on(life(&mut Device::new(config(&plant), &mut memory, board(&world)))).unwrap();
+    let mut memory = Memory::<6144>::new();
+    let mut device = Device::new(config(&plant), &mut memory, board(&world));
+    block_on(life(&mut device)).expect_err("a time at which every certificate has expired");
+    world.ahead.set(world.ahead.get() + HOUR);
+    block_on(life(&mut device)).expect("the one-time secret is used up, and not needed");
+    assert_eq!(plant.est().enrolments().len(), 1);
+}
+
+#[test]
 fn a_long_link_ends_to_learn_the_time() {
     let (plant, world) = (plant(true), Rc::new(World::default()));
     let mut memory = Memory::<6144>::new();
