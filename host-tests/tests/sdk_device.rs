@@ -38,6 +38,8 @@ struct World {
     cut: Cell<usize>,
     /// Cuts all connections when this record is stored.
     cut_at: Cell<Option<u8>>,
+    /// Octets that are sent at once, at most.
+    piece: Cell<Option<usize>>,
     /// No TCP connection comes about.
     offline: Cell<bool>,
     /// What the time servers say, one after another; none: silence.
@@ -140,7 +142,9 @@ impl Read for Severed {
 
 impl Write for Severed {
     async fn write(&mut self, octets: &[u8]) -> Result<usize, NetError> {
-        if self.is_cut() { Ok(octets.len()) } else { self.stream.write(octets).await }
+        pause().await;
+        let some = &octets[..octets.len().min(self.world.piece.get().unwrap_or(usize::MAX))];
+        if self.is_cut() { Ok(octets.len()) } else { self.stream.write(some).await }
     }
 
     async fn flush(&mut self) -> Result<(), NetError> {
@@ -382,6 +386,42 @@ fn going_online_survives_being_dropped_at_every_wait() {
             assert!(times > 20, "{times} waits");
             break;
         }
+    }
+}
+
+#[test]
+fn a_publish_that_was_dropped_ends_the_link_or_does_no_harm() {
+    let (plant, world) = (plant(true), Rc::new(World::default()));
+    world.wall.set(Some(plant.now()));
+    let subscriber = plant.subscribe("devices/#").unwrap();
+    let mut memory = Memory::<6144>::new();
+    let mut device = Device::new(config(&plant), &mut memory, board(&world));
+    let (mut ended, mut lived) = (0, 0);
+    let receive = || subscriber.receive(std::time::Duration::from_secs(5)).map(|message| message.payload.to_vec());
+    for times in 0.. {
+        world.piece.set(None);
+        block_on(async {
+            let mut link = device.online().await.unwrap();
+            world.piece.set(Some(20));
+            let whole = at_most(times, link.publish("devices/pump-7/flow", b"first")).await;
+            world.piece.set(None);
+            match link.publish("devices/pump-7/flow", b"second").await {
+                Ok(()) => {
+                    lived += 1;
+                    while receive().unwrap() == b"first" {}
+                    link.disconnect().await.unwrap();
+                }
+                Err(error) => {
+                    assert!(matches!(error, Error::Closed { .. }), "{error:?}");
+                    ended += 1;
+                }
+            }
+            whole
+        });
+        if ended >= 3 && lived > 5 {
+            break;
+        }
+        assert!(times < 100, "{ended} ended, {lived} lived");
     }
 }
 
