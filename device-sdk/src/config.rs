@@ -33,29 +33,43 @@ pub struct TimeServer {
 
 /// The device's RAM, lent: no heap. `REPLY` octets for the largest body a server may send, [`RECEIVE`] and [`SEND`] for TLS,
 /// [`INBOX`] and [`OUTBOX`] for HTTP and MQTT, 8,192 for what the agent keeps.
-pub struct Memory<const REPLY: usize = 6144> {
-    pub(crate) agent: memory::Memory<REPLY>,
+/// `TOKENS` octets for OAuth (see [`memory::Memory`]).
+pub struct Memory<const REPLY: usize = 6144, const TOKENS: usize = 0> {
+    pub(crate) agent: memory::Memory<REPLY, TOKENS>,
     pub(crate) areas: Areas,
 }
 
-/// The areas of the connection.
-pub(crate) struct Areas {
+/// The areas of a connection: [`RECEIVE`] + [`SEND`] + [`INBOX`] + [`OUTBOX`] octets.
+pub struct Areas {
     pub(crate) receive: [u8; RECEIVE],
     pub(crate) send: [u8; SEND],
     pub(crate) inbox: [u8; INBOX],
     pub(crate) outbox: [u8; OUTBOX],
 }
 
-impl<const REPLY: usize> Memory<REPLY> {
+impl Areas {
     /// Zeroed memory; `const`, so that it can live in a static.
     #[must_use]
     pub const fn new() -> Self {
-        let areas = Areas { receive: [0; RECEIVE], send: [0; SEND], inbox: [0; INBOX], outbox: [0; OUTBOX] };
-        Self { agent: memory::Memory::new(), areas }
+        Self { receive: [0; RECEIVE], send: [0; SEND], inbox: [0; INBOX], outbox: [0; OUTBOX] }
     }
 }
 
-impl<const REPLY: usize> Default for Memory<REPLY> {
+impl Default for Areas {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const REPLY: usize, const TOKENS: usize> Memory<REPLY, TOKENS> {
+    /// Zeroed memory; `const`, so that it can live in a static.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { agent: memory::Memory::new(), areas: Areas::new() }
+    }
+}
+
+impl<const REPLY: usize, const TOKENS: usize> Default for Memory<REPLY, TOKENS> {
     fn default() -> Self {
         Self::new()
     }

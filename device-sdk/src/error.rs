@@ -47,7 +47,9 @@ pub enum Error {
         /// The next step for the engineer.
         hint: &'static str,
     },
-    /// The link ended on purpose: a credential is due for renewal; call `online()` again.
+    /// A person has to let the device in: show [`Device::user_code`](crate::Device::user_code), then call again.
+    Approval,
+    /// The link ended on purpose: a credential is due for renewal, or the time is to be learnt; call `online()` again.
     Due,
 }
 
@@ -79,7 +81,8 @@ impl fmt::Display for Error {
             Self::Tls { what, alert: 0 } => write!(f, "TLS: {what}"),
             Self::Tls { what, alert } => write!(f, "TLS: {what} (alert {alert})"),
             Self::Broker { what, reason, hint } => write!(f, "broker refused {what} with {reason:#04x}: {hint}"),
-            Self::Due => f.write_str("a credential is due for renewal; call `online()` again"),
+            Self::Approval => f.write_str("a person has to approve the device; show its user code, then call again"),
+            Self::Due => f.write_str("a credential or the time is due for renewal; call `online()` again"),
         }
     }
 }

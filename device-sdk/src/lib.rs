@@ -10,6 +10,7 @@ mod log;
 
 pub mod clock;
 pub mod config;
+mod converse;
 mod device;
 mod effects;
 pub mod error;
@@ -19,8 +20,10 @@ pub mod net;
 pub mod ports;
 mod reconnect;
 pub mod store;
+mod token;
+mod wall;
 
-pub use config::{Config, Memory, TimeServer};
+pub use config::{Areas, Config, Memory, TimeServer};
 pub use device::Device;
 pub use error::Error;
 pub use identity_core::{agent, entropy};

@@ -5,16 +5,20 @@ use identity_core::agent::step::Step;
 use identity_core::time::Instant;
 
 use crate::Error;
-use crate::device::{CLOSE_MS, EXCHANGE_MS, Wall, random, tell};
+use crate::converse::{CLOSE_MS, EXCHANGE_MS, Means, converse, tell};
+use crate::device::{Side, random};
 use crate::effects::perform;
 use crate::net::mqtt::{Client, Message, Qos};
 use crate::net::tls::Secure;
 use crate::ports::{Clock, KeyStore, Net, Store};
 use crate::reconnect::Reconnect;
+use crate::wall::Wall;
 
 /// A session with the broker, from [`Device::online`](crate::Device::online). After an error call `online()` again.
 ///
-/// While it lives it keeps the agent's records, and ends with [`Error::Due`] when a credential has to be renewed.
+/// While it lives it keeps the agent's records, and ends with [`Error::Due`] when a credential has to be renewed or the time
+/// servers have to be asked: daily while none answered, else monthly. Dropped without [`disconnect`](Self::disconnect) it
+/// is cut, and the broker publishes the last will.
 pub struct Link<'d, 'm, K: KeyStore, S: Store, N: Net + 'd, C: Clock> {
     pub(crate) client: Option<MqttOverTls<'d, N, C>>,
     pub(crate) agent: &'d mut Agent<'m>,
@@ -23,6 +27,9 @@ pub struct Link<'d, 'm, K: KeyStore, S: Store, N: Net + 'd, C: Clock> {
     pub(crate) clock: &'d C,
     pub(crate) wall: &'d Wall,
     pub(crate) reconnect: &'d mut Reconnect,
+    pub(crate) side: Option<&'d mut Side<'m, N>>,
+    /// When the token that this link was opened with, or was shown last, is over; none if it needs none.
+    pub(crate) token_until: Option<Instant>,
 }
 
 pub(crate) type MqttOverTls<'d, N, C> = Client<'d, Secure<'d, <N as Net>::Stream<'d>, C>, C>;
@@ -115,21 +122,38 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
         client.disconnect(until).await?.close(until).await
     }
 
+    /// Ends for what a link cannot do: in order, so that no last will is published. It is over either way.
+    async fn due(&mut self) -> Error {
+        let _ = self.end().await;
+        self.reconnect.proved();
+        Error::Due
+    }
+
     /// What is due between two operations: the agent's records, keep-alive, renewal. Returns when it is to be called again.
     async fn attend(&mut self) -> Result<Instant, Error> {
         self.reconnect.alive(self.clock.now());
+        if self.wall.is_overdue(self.clock.now()) {
+            info!("the time servers are to be asked again");
+            return Err(self.due().await);
+        }
         let idle = loop {
             let now = self.wall.now(self.clock);
             let step = self.agent.poll(now);
             match step {
                 Step::Idle { until } => break until,
-                Step::Exchange { .. } => {
-                    info!("a credential is due for renewal");
-                    // an orderly end, so that no last will is published; the link is over either way
-                    let _ = self.end().await;
-                    self.reconnect.proved();
-                    return Err(Error::Due);
-                }
+                Step::Exchange { .. } => match &mut self.side {
+                    Some(Side { net, areas }) => {
+                        let means = Means { keys: self.keys, store: self.store, net, clock: self.clock, areas };
+                        // the agent has dealt with a failure: what it has still serves
+                        if let Err(error) = converse(self.agent, self.wall, means).await {
+                            warn!("{}", error);
+                        }
+                    }
+                    None => {
+                        info!("a credential is due for renewal");
+                        return Err(self.due().await);
+                    }
+                },
                 local => {
                     let outcome = perform(local, self.keys, self.store).await;
                     if let Err(error) = self.agent.done(self.wall.now(self.clock), outcome) {
@@ -138,21 +162,61 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
                 }
             }
         };
+        self.show_token().await?;
         let client = self.client.as_mut().ok_or(ENDED)?;
         let until = self.clock.now().after_ms(EXCHANGE_MS.into());
         let result = client.keep_alive(until).await;
         let due = client.keep_alive_due();
         self.judge(result, false)?;
-        Ok(due.map_or(idle, |due| due.min(idle)))
+        Ok(due.into_iter().chain(self.token_until).fold(idle, Instant::min))
+    }
+
+    /// A newer token is shown to the broker where its protocol can take one; else the link ends when its token does.
+    async fn show_token(&mut self) -> Result<(), Error> {
+        let Some(over) = self.token_until else { return Ok(()) };
+        let now = self.wall.now(self.clock);
+        let newest = self.agent.session_want().and_then(|want| self.agent.token(&want, now)).map(|token| token.expires);
+        let newer = newest.filter(|newest| *newest > over);
+        let method = match self.agent.session(now) {
+            Some(Ok(login)) => login.authentication,
+            _ => None,
+        };
+        match (newer, method, self.client.as_mut()) {
+            (Some(expires), Some((method, token)), Some(client)) => {
+                let until = self.clock.now().after_ms(EXCHANGE_MS.into());
+                let result = client.reauthenticate(method, token, until).await;
+                if result.is_ok() {
+                    info!("the broker took a new token");
+                    self.token_until = Some(expires);
+                } else if let Some(want) = self.agent.session_want() {
+                    self.agent.token_refused(&want, now);
+                }
+                self.judge(result, false)
+            }
+            (Some(_), None, _) => {
+                info!("a new token is there: the link is opened anew with it");
+                Err(self.due().await)
+            }
+            _ if now.mono >= over => {
+                info!("the token of this link is over");
+                Err(self.due().await)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Draws the conclusions of an operation's end.
     fn judge(&mut self, result: Result<(), Error>, acknowledged: bool) -> Result<(), Error> {
         match result {
-            Ok(()) if acknowledged => self.reconnect.proved(),
+            Ok(()) if acknowledged => {
+                self.reconnect.proved();
+                if let Some(want) = self.agent.session_want() {
+                    self.agent.token_accepted(&want);
+                }
+            }
             Ok(()) => {}
             Err(_) => {
-                let random = random(self.keys).unwrap_or(u32::MAX);
+                let random = random(self.keys);
                 self.reconnect.ended(self.clock.now(), random);
             }
         }

@@ -63,10 +63,16 @@ enum Phase {
     Load,
     Random,
     /// Sign the JWS whose signing input of `input` octets begins at `start` of the free area.
-    Sign { what: Jws, start: usize, input: usize },
+    Sign {
+        what: Jws,
+        start: usize,
+        input: usize,
+    },
     Ask,
     /// Store the refresh token: its record is `length` octets at the start of the free area.
-    Store { length: usize },
+    Store {
+        length: usize,
+    },
     /// Erase the refresh token that was refused.
     Forget,
 }
@@ -330,13 +336,7 @@ impl Tokens {
     }
 
     /// Writes the form up to the first signature.
-    fn compose(
-        &mut self,
-        call: &mut Call,
-        config: &Config,
-        shared: &mut Shared<'_>,
-        now: Now,
-    ) -> Result<Phase, Error> {
+    fn compose(&mut self, call: &mut Call, config: &Config, shared: &mut Shared<'_>, now: Now) -> Result<Phase, Error> {
         (call.form, call.basic, call.proof) = (0, (0, 0), 0);
         let source = call.want.source;
         let grant = source.grant();
@@ -512,7 +512,10 @@ impl Tokens {
         let memory = &mut shared.memory;
         let read = read_token(TOKEN, reply, memory.reply)?;
         if read.scope.is_some_and(|granted| !covers(granted, call.want.scope)) {
-            return Err(Error::Denied { by: "the granted scope, smaller than what was asked for,", code: OauthCode::InvalidScope });
+            return Err(Error::Denied {
+                by: "the granted scope, smaller than what was asked for,",
+                code: OauthCode::InvalidScope,
+            });
         }
         if provider.dpop && read.kind == TokenType::Bearer {
             let problem = "the server ignored DPoP and gave a bearer token; enable DPoP there, or set `dpop: false`";

@@ -135,14 +135,16 @@ impl Tokens {
         let stale = || self.entries.iter().enumerate().find_map(stale);
         let expired = || {
             let over = |entry: &Option<Entry>| {
-                entry.as_ref().is_some_and(|entry| !entry.kept && entry.held.is_some_and(|held| now.mono >= held.expires))
+                entry
+                    .as_ref()
+                    .is_some_and(|entry| !entry.kept && entry.held.is_some_and(|held| now.mono >= held.expires))
             };
             self.entries.iter().position(over)
         };
-        let at = free.or_else(stale).or_else(expired).ok_or(Error::NoSpace {
-            what: "tokens wanted at once",
-            wanted: TOKENS_MAX.saturating_add(1),
-        })?;
+        let at = free
+            .or_else(stale)
+            .or_else(expired)
+            .ok_or(Error::NoSpace { what: "tokens wanted at once", wanted: TOKENS_MAX.saturating_add(1) })?;
         self.shelf.remove(area, Item::Access(at));
         let entry = Entry {
             want,

@@ -137,7 +137,8 @@ impl Client<'_> {
         key: KeyId,
         kid: &'a mut [u8; base64url::encoded_len(32)],
     ) -> Result<assertion::Assertion<'a>, Error> {
-        let missing = "token source: the key is to be named by its certificate, but the device has none; enrol with a CA";
+        let missing =
+            "token source: the key is to be named by its certificate, but the device has none; enrol with a CA";
         let certificate = Some(self.certificate).filter(|certificate| !certificate.is_empty());
         match key {
             KeyId::None => {}

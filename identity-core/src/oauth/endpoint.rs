@@ -30,14 +30,8 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All, in the order in which they are kept.
-    pub const ALL: [Self; 6] = [
-        Self::Token,
-        Self::DeviceAuthorization,
-        Self::Registration,
-        Self::Introspection,
-        Self::Revocation,
-        Self::Jwks,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Token, Self::DeviceAuthorization, Self::Registration, Self::Introspection, Self::Revocation, Self::Jwks];
 
     /// Its member in the metadata.
     #[must_use]

@@ -75,7 +75,8 @@ pub fn encode_into(text: &str, into: &mut [u8]) -> usize {
 
 /// Unreserved characters as they are, a space as `+`, all else as `%XX` of its UTF-8 octets.
 fn encode(text: &str, mut put: impl FnMut(u8)) {
-    let digit = |nibble: u8| if nibble < 10 { b'0'.wrapping_add(nibble) } else { b'A'.wrapping_add(nibble.wrapping_sub(10)) };
+    let digit =
+        |nibble: u8| if nibble < 10 { b'0'.wrapping_add(nibble) } else { b'A'.wrapping_add(nibble.wrapping_sub(10)) };
     for octet in text.bytes() {
         match octet {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => put(octet),
@@ -93,7 +94,10 @@ mod tests {
     fn values_are_encoded_and_joined() {
         let mut buffer = [0; 128];
         let mut form = Form::new(&mut buffer);
-        form.field("grant_type", "urn:x:y").optional("scope", Some("a b")).optional("resource", None).field("k", "ä&=%");
+        form.field("grant_type", "urn:x:y")
+            .optional("scope", Some("a b"))
+            .optional("resource", None)
+            .field("k", "ä&=%");
         let length = form.finish().unwrap();
         assert_eq!(&buffer[..length], b"grant_type=urn%3Ax%3Ay&scope=a+b&k=%C3%A4%26%3D%25");
     }

@@ -147,13 +147,8 @@ impl Grant for TokenExchangeGrant {
 mod tests {
     use super::*;
 
-    const CONTEXT: Context<'_> = Context {
-        scope: "a b",
-        resource: &["https://x.example"],
-        refresh: None,
-        device_code: None,
-        subject: None,
-    };
+    const CONTEXT: Context<'_> =
+        Context { scope: "a b", resource: &["https://x.example"], refresh: None, device_code: None, subject: None };
 
     fn form_of(grant: &dyn Grant, context: &Context<'_>) -> std::string::String {
         let mut buffer = [0; 512];

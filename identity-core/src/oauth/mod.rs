@@ -15,6 +15,6 @@ pub use endpoint::Endpoint;
 pub use grant::{DeviceGrant, Grant, JwtBearerGrant, TokenExchangeGrant};
 pub use reply::TokenType;
 pub use source::{
-    Audience, ClientAuth, ClientCredentials, ClientId, DeviceLogin, JwtBearer, KeyId, Provider, Renew, Source, TokenExchange,
-    TokenSource,
+    Audience, ClientAuth, ClientCredentials, ClientId, DeviceLogin, JwtBearer, KeyId, Provider, Renew, Source,
+    TokenExchange, TokenSource,
 };

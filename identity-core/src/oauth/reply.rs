@@ -40,7 +40,8 @@ const LONGEST: u64 = 31_536_000;
 pub fn read_token<'a>(by: &'static str, reply: &Reply, body: &'a [u8]) -> Result<TokenReply<'a>, Error> {
     let malformed = |problem| Error::Malformed { what: by, problem };
     let reply = json_of(by, reply, body)?;
-    let access = reply.text("access_token")?.filter(|token| !token.is("")).ok_or(malformed("it has no access_token"))?;
+    let access =
+        reply.text("access_token")?.filter(|token| !token.is("")).ok_or(malformed("it has no access_token"))?;
     let kind = match reply.text("token_type")? {
         Some(kind) if is_word(kind, "bearer") => TokenType::Bearer,
         Some(kind) if is_word(kind, "dpop") => TokenType::Dpop,
@@ -76,7 +77,11 @@ pub struct AuthorizationReply<'a> {
 ///
 /// # Errors
 /// [`Error::Malformed`] with the member that is wrong.
-pub fn read_authorization<'a>(by: &'static str, reply: &Reply, body: &'a [u8]) -> Result<AuthorizationReply<'a>, Error> {
+pub fn read_authorization<'a>(
+    by: &'static str,
+    reply: &Reply,
+    body: &'a [u8],
+) -> Result<AuthorizationReply<'a>, Error> {
     let missing = |problem| Error::Malformed { what: by, problem };
     let reply = json_of(by, reply, body)?;
     let seconds = |seconds: u64| u32::try_from(seconds.min(LONGEST)).unwrap_or(u32::MAX);

@@ -67,7 +67,10 @@ mod tests {
     fn host_port_and_path() {
         let url = |url| Url::parse("x", url);
         assert_eq!(url("https://id.example"), Ok(Url { host: "id.example", port: 443, path: "" }));
-        assert_eq!(url("HTTPS://id.example:8443/t/a?b=c").unwrap(), Url { host: "id.example", port: 8443, path: "/t/a?b=c" });
+        assert_eq!(
+            url("HTTPS://id.example:8443/t/a?b=c").unwrap(),
+            Url { host: "id.example", port: 8443, path: "/t/a?b=c" }
+        );
         assert_eq!(url("https://id.example").unwrap().target(), "/");
         for bad in [
             "http://id.example/",

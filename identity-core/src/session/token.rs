@@ -50,7 +50,9 @@ impl Session for TokenSession {
         let (user_name, password, authentication) = match self.present {
             Present::Password { user_name } => (Some(user_name.unwrap_or(client_id)), Some(token), None),
             Present::Enhanced { .. } if self.version != MqttVersion::V5 => {
-                return Err(Error::Misuse("MQTT 3.1.1 has no enhanced authentication; use V5 or the token as password"));
+                return Err(Error::Misuse(
+                    "MQTT 3.1.1 has no enhanced authentication; use V5 or the token as password",
+                ));
             }
             Present::Enhanced { method } => (None, None, Some((method, token))),
         };

@@ -60,7 +60,11 @@ pub(super) fn parse(octets: &[u8], nonce: &mut Nonce) -> Result<Option<(Head, us
         media: fields.value("Content-Type").map_or(Media::Absent, http::media),
         retry_after: fields.value("Retry-After").and_then(http::retry_after),
         date: fields.value("Date").and_then(http::date),
-        challenge: fields.values("WWW-Authenticate").map(http::challenge).find(|found| *found != Challenge::None).unwrap_or_default(),
+        challenge: fields
+            .values("WWW-Authenticate")
+            .map(http::challenge)
+            .find(|found| *found != Challenge::None)
+            .unwrap_or_default(),
         framing,
         persistent: persistent && fields.persistent(is_11),
     };

@@ -40,7 +40,9 @@ impl<'w, T: Transport> Wire<'w, T> {
     /// One head, up to and with its empty line. A DPoP-Nonce goes to `nonce`.
     pub(super) async fn head(&mut self, nonce: &mut Nonce) -> Result<Head, Error> {
         loop {
-            if let Some((head, length)) = head::parse(self.received(), nonce).map_err(|problem| self.malformed(problem))? {
+            if let Some((head, length)) =
+                head::parse(self.received(), nonce).map_err(|problem| self.malformed(problem))?
+            {
                 self.start = self.start.saturating_add(length);
                 return Ok(head);
             }

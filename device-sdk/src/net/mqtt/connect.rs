@@ -47,15 +47,20 @@ impl Limits {
     /// From CONNACK, unless it refuses.
     fn read(packet: Packet<'_>, version: MqttVersion) -> Result<Self, Error> {
         if packet.first == codec::AUTH {
-            return Err(malformed("a challenge (AUTH) before CONNACK; this client has one answer, which was in CONNECT"));
+            return Err(malformed(
+                "a challenge (AUTH) before CONNACK; this client has one answer, which was in CONNECT",
+            ));
         }
         if packet.kind() != codec::CONNACK {
             return Err(malformed("the first packet is not CONNACK"));
         }
         let mut reader = Reader(packet.body);
-        let (_, code) = (reader.u8()?, reader.u8()?);
+        let (flags, code) = (reader.u8()?, reader.u8()?);
         if code != 0 {
             return Err(refused("CONNECT", version, code));
+        }
+        if flags != 0 {
+            return Err(malformed("CONNACK speaks of an old session, but a clean one was asked for"));
         }
         let mut limits = Self::NONE;
         if version == MqttVersion::V5 {
@@ -94,6 +99,7 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
             last_id: 0,
             keep_alive_ms: u64::from(connect.keep_alive) * 1000,
             sent: clock.now(),
+            heard: clock.now(),
             pinged: None,
             limits: Limits::NONE,
         };
