@@ -152,9 +152,6 @@ impl Enrolment {
         now: Now,
         outcome: Outcome,
     ) -> Result<Option<State>, Error> {
-        if self.waits_until(now).is_some() {
-            return Ok(None); // an answer to Idle
-        }
         self.until = None;
         self.phase = match (self.phase, outcome) {
             (_, Outcome::Failed(failure)) => return Err(failure.error),

@@ -33,6 +33,8 @@ pub struct Agent<'m> {
     config: &'m Config,
     state: State,
     shared: Shared<'m>,
+    /// The step last given was to idle.
+    idle: bool,
 }
 
 enum State {
@@ -102,7 +104,7 @@ impl<'m> Agent<'m> {
             floor: config.built,
             trouble: None,
         };
-        Self { config, state: State::Boot(Boot::Floor), shared }
+        Self { config, state: State::Boot(Boot::Floor), shared, idle: false }
     }
 
     /// The next step. Asking again gives the same step until `done` is called or time passes.
@@ -121,16 +123,22 @@ impl<'m> Agent<'m> {
             }
             _ => {}
         }
-        match &mut self.state {
+        let step = match &mut self.state {
             State::Boot(boot) => boot.step(shared),
             State::Enrolment(enrolment) => enrolment.step(self.config, shared, now),
             State::Ready(ready) => ready.step(shared, now),
             State::Stuck(_) => Step::Idle { until: Instant(u64::MAX) },
-        }
+        };
+        self.idle = matches!(step, Step::Idle { .. });
+        step
     }
 
     /// Says how the step went. The error, if any, is for the log: the agent has dealt with it.
     pub fn done(&mut self, now: Now, outcome: Outcome) -> Result<(), Error> {
+        if self.idle {
+            // whenever it comes: it must not pass for the answer to the step that was waited for
+            return Ok(());
+        }
         let next = match &mut self.state {
             State::Boot(boot) => boot.done(&mut self.shared, outcome),
             State::Enrolment(enrolment) => enrolment.done(self.config, &mut self.shared, now, outcome),
