@@ -104,7 +104,7 @@ impl<'m> Agent<'m> {
             floor: config.built,
             trouble: None,
         };
-        Self { config, state: State::Boot(Boot::Floor), shared, idle: false }
+        Self { config, state: State::Boot(Boot::new()), shared, idle: false }
     }
 
     /// The next step. Asking again gives the same step until `done` is called or time passes.
@@ -124,7 +124,7 @@ impl<'m> Agent<'m> {
             _ => {}
         }
         let step = match &mut self.state {
-            State::Boot(boot) => boot.step(shared),
+            State::Boot(boot) => boot.step(shared, now),
             State::Enrolment(enrolment) => enrolment.step(self.config, shared, now),
             State::Ready(ready) => ready.step(shared, now),
             State::Stuck(_) => Step::Idle { until: Instant(u64::MAX) },
@@ -159,6 +159,7 @@ impl<'m> Agent<'m> {
                     // nothing may be overwritten
                     _ if newer => self.state = State::Stuck(error),
                     State::Enrolment(enrolment) => enrolment.failed(&self.shared, now, !transient),
+                    State::Boot(boot) if transient => boot.failed(&self.shared, now),
                     State::Boot(_) => self.state = State::Stuck(error),
                     State::Ready(_) | State::Stuck(_) => {}
                 }
@@ -171,14 +172,15 @@ impl<'m> Agent<'m> {
     #[must_use]
     pub fn status(&self, now: Now) -> Status {
         match &self.state {
-            State::Boot(_) => Status::Working,
-            State::Enrolment(enrolment) => match enrolment.waits_until(now) {
-                Some(until) => Status::Waiting { until, trouble: self.shared.trouble },
-                None => Status::Working,
-            },
+            State::Boot(boot) => self.working(boot.waits_until(now)),
+            State::Enrolment(enrolment) => self.working(enrolment.waits_until(now)),
             State::Ready(r) => Status::Ready { slot: r.slot, not_before: r.not_before, not_after: r.not_after },
             State::Stuck(error) => Status::Stuck(*error),
         }
+    }
+
+    fn working(&self, waits_until: Option<Instant>) -> Status {
+        waits_until.map_or(Status::Working, |until| Status::Waiting { until, trouble: self.shared.trouble })
     }
 
     /// The last failure, until something succeeds.
