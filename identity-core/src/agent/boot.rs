@@ -67,7 +67,7 @@ impl Boot {
 
     /// Waits before trying the same step again.
     pub(super) fn failed(&mut self, shared: &Shared<'_>, now: Now) {
-        self.until = Some(now.mono.after_ms(self.backoff.after_failure(false, &shared.public)));
+        self.until = Some(now.mono.after_ms(self.backoff.after_failure(false, &shared.device)));
     }
 
     pub(super) fn step<'a>(&self, shared: &'a mut Shared<'_>, now: Now) -> Step<'a> {

@@ -11,7 +11,7 @@ use crate::crypto::{self, sha256};
 use crate::enrol::{Context, Next, Stage};
 use crate::keys::Slot;
 use crate::record::{self, Record};
-use crate::time::{Instant, Judge, Now};
+use crate::time::{Instant, Judge, Now, UnixTime};
 use crate::trust::Anchors;
 use crate::x509::csr::{self, CsrRequest};
 use crate::x509::verify::accept_issued;
@@ -161,7 +161,7 @@ impl Enrolment {
                     _ => 0,
                 };
                 let next = config.profile.enrol.start(&self.context(config, shared, now))?;
-                self.follow(next, shared, now)?
+                self.follow(next, shared, now, None)?
             }
             (Phase::Ask(stage), Outcome::Reply(reply)) => {
                 let judge = shared.judge(now);
@@ -180,7 +180,8 @@ impl Enrolment {
                 match next {
                     Next::Anchors { length, then } => self.adopt_anchors(shared, length, then)?,
                     Next::Issued { length } => self.accept(config, shared, now, length)?,
-                    other => self.follow(other, shared, now)?,
+                    // a date is meant by the server's clock, whatever ours shows
+                    other => self.follow(other, shared, now, reply.date.or(now.wall))?,
                 }
             }
             (Phase::Lookup(then), Outcome::Absent) => Phase::Generate(then),
@@ -210,7 +211,7 @@ impl Enrolment {
     }
 
     /// The phase that `next` asks for.
-    fn follow(&mut self, next: Next, shared: &Shared<'_>, now: Now) -> Result<Phase, Error> {
+    fn follow(&mut self, next: Next, shared: &Shared<'_>, now: Now, wall: Option<UnixTime>) -> Result<Phase, Error> {
         Ok(match next {
             Next::Ask(stage) => {
                 self.backoff.reset();
@@ -220,7 +221,7 @@ impl Enrolment {
             Next::Csr(then) if self.renewal => Phase::Generate(then),
             Next::Csr(then) => Phase::Lookup(then),
             Next::Later { retry_after, stage } => {
-                let wait = self.backoff.as_asked(retry_after, now, &shared.public);
+                let wait = self.backoff.as_asked(retry_after, wall, &shared.device);
                 self.until = Some(now.mono.after_ms(wait));
                 Phase::Ask(stage)
             }
@@ -253,7 +254,7 @@ impl Enrolment {
 
     /// Waits before trying the same phase again.
     pub(super) fn failed(&mut self, shared: &Shared<'_>, now: Now, refused: bool) {
-        let wait = self.backoff.after_failure(refused, &shared.public);
+        let wait = self.backoff.after_failure(refused, &shared.device);
         self.until = Some(now.mono.after_ms(wait));
     }
 }

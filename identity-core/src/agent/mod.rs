@@ -23,7 +23,7 @@ use crate::trust::Anchors;
 use boot::Boot;
 use enrolment::Enrolment;
 use ready::Ready;
-use step::{Cause, ClientIdentity, Failure, Outcome, Step};
+use step::{Cause, ClientIdentity, Outcome, Step};
 
 /// The device's identity over its life: boot, enrolment, ready, renewal.
 ///
@@ -57,6 +57,8 @@ struct Shared<'m> {
     public: PublicKey,
     signature: Signature,
     digest: Digest,
+    /// What jitter is drawn from.
+    device: Digest,
     floor: UnixTime,
     /// The last failure, until something succeeds.
     trouble: Option<Error>,
@@ -101,6 +103,7 @@ impl<'m> Agent<'m> {
             public: PublicKey::EMPTY,
             signature: Signature::EMPTY,
             digest: [0; 32],
+            device: backoff::device(config),
             floor: config.built,
             trouble: None,
         };
@@ -154,7 +157,11 @@ impl<'m> Agent<'m> {
             Err(error) => {
                 self.shared.trouble = Some(error);
                 let newer = matches!(error, Error::Newer { .. });
-                let transient = matches!(outcome, Outcome::Failed(Failure { cause: Cause::Transient, .. }));
+                let transient = match outcome {
+                    Outcome::Failed(failure) => failure.cause == Cause::Transient,
+                    // the server stumbled (RFC 9110 §15.5.9, §15.6), and may stand again in a moment
+                    _ => matches!(error, Error::Refused { code: 408 | 429 | 500 | 502..=504, .. }),
+                };
                 match &mut self.state {
                     // nothing may be overwritten
                     _ if newer => self.state = State::Stuck(error),
