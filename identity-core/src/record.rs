@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::keys::Slot;
 use crate::time::UnixTime;
+use crate::x509::der::slide;
 use crate::x509::verify::Issued;
 use minicbor::encode::write::{Cursor, EndOfSlice};
 use minicbor::{Decoder, Encoder};
@@ -65,19 +66,37 @@ pub struct Credential<'a> {
     pub not_after: UnixTime,
 }
 
-/// Writes a credential record; its length in octets.
+/// Makes a credential record of the `length` octets of certificates at the start of `buffer`, in place; its length in octets,
+/// at most 48 more.
 ///
 /// Demands the evidence that only [`crate::x509::verify::accept_issued`] makes, about these same certificates.
-pub fn write_credential(issued: &Issued, certificates: &[u8], into: &mut [u8]) -> Result<usize, Error> {
-    let leaf = issued.leaf();
-    encode("credential", certificates.len(), into, |e| {
+///
+/// # Errors
+/// [`Error::NoSpace`] with the octets wanted; `buffer` is then as it was.
+pub fn write_credential(issued: &Issued, buffer: &mut [u8], length: usize) -> Result<usize, Error> {
+    const WHAT: &str = "credential";
+    let (mut head, mut tail) = ([0; OVERHEAD], [0; OVERHEAD]);
+    let before = encode(WHAT, length, &mut head, |e| {
         e.map(5)?.u8(0)?.u8(VERSION)?;
-        e.u8(1)?.bytes(certificates)?;
+        e.u8(1)?.bytes_len(length as u64)?;
+        Ok(())
+    })?;
+    let leaf = issued.leaf();
+    let after = encode(WHAT, length, &mut tail, |e| {
         e.u8(2)?.array(2)?.u32(leaf.start as u32)?.u32(leaf.end as u32)?;
         e.u8(3)?.u64(issued.not_before().0)?;
         e.u8(4)?.u64(issued.not_after().0)?;
         Ok(())
-    })
+    })?;
+    let end = before.saturating_add(length);
+    let whole = end.saturating_add(after);
+    if buffer.len() < whole {
+        return Err(Error::NoSpace { what: WHAT, wanted: whole });
+    }
+    slide(buffer, 0, before, length);
+    buffer.iter_mut().zip(head.iter().take(before)).for_each(|(to, from)| *to = *from);
+    buffer.iter_mut().skip(end).zip(tail.iter().take(after)).for_each(|(to, from)| *to = *from);
+    Ok(whole)
 }
 
 /// Reads a credential record.
