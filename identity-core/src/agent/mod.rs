@@ -114,14 +114,17 @@ impl<'m> Agent<'m> {
     pub fn poll(&mut self, now: Now) -> Step<'_> {
         let shared = &mut self.shared;
         let judge = shared.judge(now);
-        // the only changes that time alone makes: renewal is due, or the identity that vouches for it has expired
+        // the only changes that time alone makes: renewal is due, the identity that vouches for it has expired, or the clock
+        // that said so was wrong
         match &self.state {
-            State::Ready(ready) if ready.is_due(judge) => {
-                self.state = State::Enrolment(Enrolment::renewal(ready.slot, ready.is_expired(judge)));
+            State::Ready(ready) if ready.is_due(now, judge) || shared.trusts_nobody(self.config) => {
+                self.state = State::Enrolment(Enrolment::renewal(ready.slot, ready.not_after, judge));
             }
             State::Enrolment(enrolment) => {
-                if let Some(live) = enrolment.outlived(shared, judge) {
-                    self.state = State::Enrolment(Enrolment::renewal(live, true));
+                if let Some(live) = enrolment.revived(judge) {
+                    self.state = State::Boot(Boot::again(live));
+                } else if let Some((live, not_after)) = enrolment.outlived(shared, judge) {
+                    self.state = State::Enrolment(Enrolment::renewal(live, not_after, judge));
                 }
             }
             _ => {}
@@ -232,6 +235,11 @@ impl Shared<'_> {
 
     fn anchors<'a>(&'a self, config: &'a Config) -> Anchors<'a> {
         Anchors { configured: config.anchors, fetched: self.memory.anchors.get(..self.anchors).unwrap_or_default() }
+    }
+
+    /// The fetched anchors were lost, and firmware has none: no server can be checked before they are fetched anew.
+    const fn trusts_nobody(&self, config: &Config) -> bool {
+        self.anchors == 0 && config.anchors.is_empty()
     }
 
     fn live_credential(&self) -> Option<Credential<'_>> {
