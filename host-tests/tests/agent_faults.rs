@@ -321,3 +321,36 @@ fn ca_certificates_that_are_none_are_not_adopted() {
     let next = config.profile.enrol.reply(stage, &context, &reply, &mut memory);
     assert!(matches!(next, Err(Error::Certificate { .. })), "{next:?}");
 }
+
+#[test]
+fn a_driver_that_is_dropped_in_every_step_loses_nothing() {
+    let server = server();
+    let config = config(&server);
+    let mut bench = Bench::new(server);
+    bench.cancels = true;
+    bench.server.inject(Operation::SimpleEnroll, Fault::Pending(RetryAfter::Seconds(5)), 2);
+    bench.server.inject(Operation::SimpleReenroll, Fault::Status(500), 2);
+    assert_eq!(bench.live(&config, START + 200 * DAY, false), End::Time, "{:?}", bench.errors);
+    assert_eq!(bench.errors.len(), 2, "{:?}", bench.errors);
+    assert_eq!(bench.server.enrolments().len(), 4);
+    assert_eq!(bench.live(&config, bench.unix + DAY, true), End::Ready);
+}
+
+#[test]
+fn clocks_at_their_ends_are_survived() {
+    for wall in [(|_| Some(u64::MAX)) as fn(u64) -> Option<u64>, |_| Some(0), |_| None] {
+        let server = server();
+        let config = config(&server);
+        let mut bench = Bench::new(server);
+        bench.wall = wall;
+        let end = bench.live(&config, START + DAY, true);
+        assert!(matches!(end, End::Ready | End::Time), "{end:?}");
+        // and with a device that has an identity
+        let (mut bench, config) = enrolled(self::server());
+        bench.wall = wall;
+        bench.live(&config, START + DAY, true);
+        bench.wall = Some;
+        assert_eq!(bench.live(&config, bench.unix + DAY, true), End::Ready);
+        assert_eq!(bench.server.enrolments().len(), 1, "a wrong clock cost nothing");
+    }
+}

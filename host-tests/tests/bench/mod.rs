@@ -67,6 +67,8 @@ pub(crate) struct Bench {
     pub(crate) fault: Fault,
     /// Answers an idle step with `Done`, as the contract allows.
     pub(crate) answers_idle: bool,
+    /// Every step is begun and dropped once, its buffer half written, before it is done.
+    pub(crate) cancels: bool,
     /// Longest time between two polls, in seconds.
     pub(crate) nap: u64,
     /// Rewrites a reply of the server.
@@ -127,6 +129,7 @@ impl Bench {
             fault: Box::new(|_| None),
             answers_idle: false,
             nap: u64::MAX,
+            cancels: false,
             rewrite: Box::new(|_, reply| reply),
             asked: Vec::new(),
             errors: Vec::new(),
@@ -146,6 +149,15 @@ impl Bench {
         for _ in 0..5000 {
             let now = Now { mono: Instant((self.unix - start) * 1000), wall: (self.wall)(self.unix).map(UnixTime) };
             let step = agent.poll(now);
+            let step = if self.cancels {
+                let print = fingerprint(&step);
+                scribble(step);
+                let later = Now { mono: now.mono.after_ms(900), ..now };
+                assert_eq!(fingerprint(&agent.poll(later)), print, "the same step, a moment later");
+                agent.poll(now)
+            } else {
+                step
+            };
             if let Step::Idle { until: wake } = step {
                 match agent.status(now) {
                     Status::Stuck(error) => return End::Stuck(error),
@@ -173,16 +185,7 @@ impl Bench {
     }
 
     fn perform(&mut self, step: Step<'_>, keys: &mut SoftwareKeys<TestSource>) -> Outcome {
-        let asked = match &step {
-            Step::Load { record, .. } => Asked::Load(record.number()),
-            Step::Store { record, .. } => Asked::Store(record.number()),
-            Step::Public { slot, .. } => Asked::Public(slot.number()),
-            Step::Generate { slot, .. } => Asked::Generate(slot.number()),
-            Step::Sign { slot, .. } => Asked::Sign(slot.number()),
-            Step::Destroy { slot } => Asked::Destroy(slot.number()),
-            Step::Exchange { request, .. } => Asked::Exchange(request.purpose),
-            Step::Idle { .. } => unreachable!("handled by the caller"),
-        };
+        let asked = asked(&step).expect("idle is handled by the caller");
         self.asked.push(asked);
         if let Some(failure) = (self.fault)(asked) {
             return Outcome::Failed(failure);
@@ -261,4 +264,38 @@ impl Bench {
 pub(crate) fn keys(seed: u64) -> SoftwareKeys<TestSource> {
     let rng = Rng::start(TestSource::good(seed), b"bench").expect("a good source");
     SoftwareKeys::new(rng, DeviceSecret::new([7; 32]))
+}
+
+fn asked(step: &Step<'_>) -> Option<Asked> {
+    Some(match step {
+        Step::Load { record, .. } => Asked::Load(record.number()),
+        Step::Store { record, .. } => Asked::Store(record.number()),
+        Step::Public { slot, .. } => Asked::Public(slot.number()),
+        Step::Generate { slot, .. } => Asked::Generate(slot.number()),
+        Step::Sign { slot, .. } => Asked::Sign(slot.number()),
+        Step::Destroy { slot } => Asked::Destroy(slot.number()),
+        Step::Exchange { request, .. } => Asked::Exchange(request.purpose),
+        Step::Idle { .. } => return None,
+    })
+}
+
+/// What a step asks for, and the octets that it lends to be read.
+fn fingerprint(step: &Step<'_>) -> (Option<Asked>, Vec<u8>) {
+    let octets = match step {
+        Step::Store { bytes, .. } => bytes.to_vec(),
+        Step::Sign { digest, .. } => digest.to_vec(),
+        Step::Exchange { request, .. } => [request.path.as_bytes(), request.body].concat(),
+        _ => Vec::new(),
+    };
+    (asked(step), octets)
+}
+
+/// What a driver leaves that is dropped in the middle.
+fn scribble(step: Step<'_>) {
+    match step {
+        Step::Load { into, .. } | Step::Exchange { into, .. } => into.fill(0xa5),
+        Step::Public { into, .. } | Step::Generate { into, .. } => into.0.fill(0xa5),
+        Step::Sign { into, .. } => into.0.fill(0xa5),
+        Step::Store { .. } | Step::Destroy { .. } | Step::Idle { .. } => {}
+    }
 }
