@@ -242,7 +242,7 @@ impl Tokens {
                     Outcome::Reply(reply) => reply.status >= 500,
                     _ => false,
                 };
-                let public = shared.public;
+                let (device, wall) = (shared.device, self.time(shared, now));
                 let asked = match outcome {
                     Outcome::Reply(reply) if matches!(reply.status, 429 | 503) => Some(reply.retry_after),
                     _ => None,
@@ -251,8 +251,8 @@ impl Tokens {
                     at,
                     error,
                     |backoff| match asked {
-                        Some(asked) => backoff.as_asked(asked, now, &public),
-                        None => backoff.after_failure(!transient, &public),
+                        Some(asked) => backoff.as_asked(asked, Some(wall), &device),
+                        None => backoff.after_failure(!transient, &device),
                     },
                     now,
                 );
@@ -525,7 +525,7 @@ impl Tokens {
         self.shelf.remove(memory.tokens, Item::DeviceCode);
         self.shelf.remove(memory.tokens, Item::UserCode);
         self.shelf.put(memory.tokens, Item::Access(call.at), |room| read.access.copy(what, room).map(str::len))?;
-        self.hold(call.at, read.kind, read.expires_in, now, &shared.public);
+        self.hold(call.at, read.kind, read.expires_in, now, &shared.device);
         let Some(refresh) = read.refresh.filter(|_| call.want.source.grant().keeps_refresh()) else { return Ok(None) };
         let what = "a refresh token; `Memory`'s TOKENS";
         self.shelf.put(memory.tokens, Item::Refresh, |room| refresh.copy(what, room).map(str::len))?;

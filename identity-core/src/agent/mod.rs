@@ -25,7 +25,7 @@ use crate::trust::Anchors;
 use boot::Boot;
 use enrolment::Enrolment;
 use ready::Ready;
-use step::{Cause, ClientIdentity, Failure, Nonce, Outcome, Step};
+use step::{Cause, ClientIdentity, Nonce, Outcome, Step};
 use tokens::Tokens;
 pub use tokens::{Token, UserCode, Want};
 
@@ -39,6 +39,8 @@ pub struct Agent<'m> {
     tokens: Tokens,
     turn: Turn,
     shared: Shared<'m>,
+    /// The step last given was to idle.
+    idle: bool,
 }
 
 /// Whose step was asked last, and so whose outcome comes next.
@@ -68,6 +70,8 @@ struct Shared<'m> {
     public: PublicKey,
     signature: Signature,
     digest: Digest,
+    /// What jitter is drawn from.
+    device: Digest,
     floor: UnixTime,
     /// Where a nonce goes that nobody asked for.
     nonce: Nonce,
@@ -114,12 +118,13 @@ impl<'m> Agent<'m> {
             public: PublicKey::EMPTY,
             signature: Signature::EMPTY,
             digest: [0; 32],
+            device: backoff::device(config),
             floor: config.built,
             nonce: Nonce::NONE,
             trouble: None,
         };
-        let mut agent =
-            Self { config, state: State::Boot(Boot::Floor), tokens: Tokens::new(), turn: Turn::State, shared };
+        let (state, tokens) = (State::Boot(Boot::new()), Tokens::new());
+        let mut agent = Self { config, state, tokens, turn: Turn::State, shared, idle: false };
         if let Some(want) = agent.session_want() {
             // there is room for the first want
             let _ = agent.tokens.want(want, true, agent.shared.memory.tokens, Now { mono: Instant(0), wall: None });
@@ -131,16 +136,17 @@ impl<'m> Agent<'m> {
     pub fn poll(&mut self, now: Now) -> Step<'_> {
         let shared = &mut self.shared;
         let judge = shared.judge(now);
-        // the only changes that time alone makes: renewal is due, the identity that vouches for it has expired, or has not
+        // the only changes that time alone makes: renewal is due, the identity that vouches for it has expired, or the clock
+        // that said so was wrong
         match &self.state {
-            State::Ready(ready) if ready.is_due(judge) => {
-                let expired = ready.is_expired(judge).then_some(ready.not_after);
-                self.state = State::Enrolment(Enrolment::renewal(ready.slot, expired));
+            State::Ready(ready) if ready.is_due(now, judge) || shared.trusts_nobody(self.config) => {
+                self.state = State::Enrolment(Enrolment::renewal(ready.slot, ready.not_after, judge));
             }
-            State::Enrolment(enrolment) if enrolment.is_mistaken(judge) => self.state = State::Boot(Boot::Floor),
             State::Enrolment(enrolment) => {
-                if let Some((live, not_after)) = enrolment.outlived(shared, judge) {
-                    self.state = State::Enrolment(Enrolment::renewal(live, Some(not_after)));
+                if let Some(live) = enrolment.revived(judge) {
+                    self.state = State::Boot(Boot::again(live));
+                } else if let Some((live, not_after)) = enrolment.outlived(shared, judge) {
+                    self.state = State::Enrolment(Enrolment::renewal(live, not_after, judge));
                 }
             }
             _ => {}
@@ -148,22 +154,32 @@ impl<'m> Agent<'m> {
         self.turn = Turn::State;
         if let Some((slot, until)) = self.state.idles(shared, now) {
             match self.tokens.due(shared.memory.tokens, now) {
-                Err(at) => return Step::Idle { until: until.min(at) },
+                Err(at) => {
+                    self.idle = true;
+                    return Step::Idle { until: until.min(at) };
+                }
                 Ok(()) => self.turn = Turn::Tokens,
             }
+            self.idle = false;
             let step = self.tokens.step(self.config, shared, slot, now);
             return step.unwrap_or(Step::Idle { until });
         }
-        match &mut self.state {
-            State::Boot(boot) => boot.step(shared),
+        let step = match &mut self.state {
+            State::Boot(boot) => boot.step(shared, now),
             State::Enrolment(enrolment) => enrolment.step(self.config, shared, now),
             State::Ready(ready) => ready.step(shared, now),
             State::Stuck(_) => Step::Idle { until: Instant(u64::MAX) },
-        }
+        };
+        self.idle = matches!(step, Step::Idle { .. });
+        step
     }
 
     /// Says how the step went. The error, if any, is for the log: the agent has dealt with it.
     pub fn done(&mut self, now: Now, outcome: Outcome) -> Result<(), Error> {
+        if self.idle {
+            // whenever it comes: it must not pass for the answer to the step that was waited for
+            return Ok(());
+        }
         if self.turn == Turn::Tokens {
             return self.tokens.done(self.config, &mut self.shared, now, outcome);
         }
@@ -182,11 +198,16 @@ impl<'m> Agent<'m> {
             Err(error) => {
                 self.shared.trouble = Some(error);
                 let newer = matches!(error, Error::Newer { .. });
-                let transient = matches!(outcome, Outcome::Failed(Failure { cause: Cause::Transient, .. }));
+                let transient = match outcome {
+                    Outcome::Failed(failure) => failure.cause == Cause::Transient,
+                    // the server stumbled (RFC 9110 §15.5.9, §15.6), and may stand again in a moment
+                    _ => matches!(error, Error::Refused { code: 408 | 429 | 500 | 502..=504, .. }),
+                };
                 match &mut self.state {
                     // nothing may be overwritten
                     _ if newer => self.state = State::Stuck(error),
                     State::Enrolment(enrolment) => enrolment.failed(&self.shared, now, !transient),
+                    State::Boot(boot) if transient => boot.failed(&self.shared, now),
                     State::Boot(_) => self.state = State::Stuck(error),
                     State::Ready(_) | State::Stuck(_) => {}
                 }
@@ -199,14 +220,15 @@ impl<'m> Agent<'m> {
     #[must_use]
     pub fn status(&self, now: Now) -> Status {
         match &self.state {
-            State::Boot(_) => Status::Working,
-            State::Enrolment(enrolment) => match enrolment.waits_until(now) {
-                Some(until) => Status::Waiting { until, trouble: self.shared.trouble },
-                None => Status::Working,
-            },
+            State::Boot(boot) => self.working(boot.waits_until(now)),
+            State::Enrolment(enrolment) => self.working(enrolment.waits_until(now)),
             State::Ready(r) => Status::Ready { slot: r.slot, not_before: r.not_before, not_after: r.not_after },
             State::Stuck(error) => Status::Stuck(*error),
         }
+    }
+
+    fn working(&self, waits_until: Option<Instant>) -> Status {
+        waits_until.map_or(Status::Working, |until| Status::Waiting { until, trouble: self.shared.trouble })
     }
 
     /// The last failure, until something succeeds.
@@ -306,6 +328,11 @@ impl Shared<'_> {
 
     fn anchors<'a>(&'a self, config: &'a Config) -> Anchors<'a> {
         Anchors { configured: config.anchors, fetched: self.memory.anchors.get(..self.anchors).unwrap_or_default() }
+    }
+
+    /// The fetched anchors were lost, and firmware has none: no server can be checked before they are fetched anew.
+    const fn trusts_nobody(&self, config: &Config) -> bool {
+        self.anchors == 0 && config.anchors.is_empty()
     }
 
     fn live_credential(&self) -> Option<Credential<'_>> {

@@ -1,13 +1,12 @@
 //! Access tokens: which are wanted, which are kept, when they are renewed. The requests are made by [`super::call`].
 
 use super::Shared;
-use super::backoff::Backoff;
+use super::backoff::{Backoff, jitter};
 use super::call::Call;
 use crate::Error;
 use crate::agent::step::Nonce;
 use crate::config::Secret;
-use crate::crypto::sha256;
-use crate::keys::PublicKey;
+use crate::keys::Digest;
 use crate::oauth::shelf::{Item, Shelf, TOKENS_MAX};
 use crate::oauth::{Renew, TokenSource, TokenType, Words};
 use crate::time::{Instant, Now, UnixTime};
@@ -231,7 +230,7 @@ impl Tokens {
     }
 
     /// A token came: when it is renewed and when it is over.
-    pub(super) fn hold(&mut self, at: usize, kind: TokenType, expires_in: Option<u32>, now: Now, device: &PublicKey) {
+    pub(super) fn hold(&mut self, at: usize, kind: TokenType, expires_in: Option<u32>, now: Now, device: &Digest) {
         let Some(entry) = self.entry_mut(at) else { return };
         let life_ms = u64::from(expires_in.unwrap_or(UNTOLD_S)).saturating_mul(1000);
         let renew = renewal_ms(life_ms, entry.want.source.provider().renew, device);
@@ -265,7 +264,7 @@ impl Tokens {
         entry.asked = true;
         entry.refused = entry.refused.saturating_add(1);
         if entry.refused > 1 {
-            let wait = entry.backoff.after_failure(true, &shared.public);
+            let wait = entry.backoff.after_failure(true, &shared.device);
             entry.until = Some(now.mono.after_ms(wait));
         }
     }
@@ -280,9 +279,7 @@ impl Tokens {
 }
 
 /// Milliseconds after which a token of this lifetime is renewed; devices differ, each stays with its own.
-fn renewal_ms(life_ms: u64, renew: Renew, device: &PublicKey) -> u64 {
+fn renewal_ms(life_ms: u64, renew: Renew, device: &Digest) -> u64 {
     let percent = |of: u8| life_ms.saturating_mul(of.min(100).into()) / 100;
-    let [a, b, c, d, ..] = sha256(&device.0);
-    let spread = percent(renew.jitter_percent).saturating_mul(u32::from_be_bytes([a, b, c, d]).into()) >> 32;
-    percent(renew.after_percent).saturating_sub(spread)
+    percent(renew.after_percent).saturating_sub(jitter(device, 0, percent(renew.jitter_percent)))
 }

@@ -209,6 +209,17 @@ pub fn find_pinned<'a>(concatenated: &'a [u8], fingerprint: &[u8; 32]) -> Result
     Ok(pinned)
 }
 
+/// Whether there is a CA among certificates in `concatenated` DER that are to be anchors: a reply without one would lock the
+/// device out.
+///
+/// # Errors
+/// [`CertProblem::NotAnAuthority`] if there is none.
+pub fn has_authority(concatenated: &[u8]) -> Result<(), Error> {
+    let authority = |der| Certificate::parse(der).is_ok_and(|certificate| certificate.is_ca());
+    let none = Error::Certificate { which: "CA certificates", problem: CertProblem::NotAnAuthority };
+    der_certificates(concatenated).any(authority).then_some(()).ok_or(none)
+}
+
 enum Refusal {
     /// The anchor itself is not readable.
     Anchor,
