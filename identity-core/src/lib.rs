@@ -14,6 +14,7 @@ pub mod crypto;
 pub mod enrol;
 pub mod entropy;
 pub mod error;
+pub mod jose;
 pub mod keys;
 pub mod memory;
 pub mod record;

@@ -23,6 +23,17 @@ pub(super) enum Padding {
 /// Verifies `signature` over `message` under `key`, the DER of an RSAPublicKey.
 pub(super) fn verify(padding: Padding, hash: Hash, key: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
     let [modulus, exponent] = two_positive(key)?;
+    verify_numbers(padding, hash, [modulus, exponent], message, signature)
+}
+
+/// The same under a modulus and an exponent, big-endian without leading zeros.
+pub(super) fn verify_numbers(
+    padding: Padding,
+    hash: Hash,
+    [modulus, exponent]: [&[u8]; 2],
+    message: &[u8],
+    signature: &[u8],
+) -> Option<()> {
     let bits = bit_length(modulus);
     let exponent = exponent.iter().try_fold(0_u64, |e, &octet| (e >> 56 == 0).then_some(e << 8 | u64::from(octet)))?;
     let sizes = (2048..=4096).contains(&bits) && signature.len() == modulus.len();
