@@ -6,7 +6,7 @@ use crate::shell::{cargo, root};
 use std::path::PathBuf;
 
 const TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "riscv32imc-unknown-none-elf"];
-const CONTROLS: [&str; 3] = ["control-agent", "control-crypto", "control-formats"];
+const CONTROLS: [&str; 4] = ["control-agent", "control-crypto", "control-formats", "control-jose"];
 /// What the panic handler calls.
 const SYMBOL: &str = "identity_core_can_panic";
 /// The optimiser sees that an index of the AES key schedule is in bounds only once the function is inlined.

@@ -5,7 +5,8 @@ use identity_core::keys::{PublicKey, Signature, Slot};
 use identity_core::record::{self, Record};
 use identity_core::time::{Instant, Judge, UnixTime};
 use identity_core::trust::Anchors;
-use identity_core::wire::{base64, http};
+use identity_core::wire::json::{self, Text, Value, Writer};
+use identity_core::wire::{base64, base64url, http};
 use identity_core::x509::cert::{Certificate, split_der};
 use identity_core::x509::csr::{self, CsrRequest, Subject};
 use identity_core::x509::csrattrs::CsrAttrs;
@@ -21,11 +22,62 @@ pub fn all(buffer: &mut [u8]) {
     keep(base64::encode_in_place(buffer, any(0)).is_ok());
     keep(base64::decode_in_place("", buffer, any(0)).is_ok());
     keep(base64::decode_body("", buffer, any(0)).is_ok());
+    keep((base64url::encoded_len(any(0)), base64url::decoded_len(any(0))));
+    keep(base64url::encode(octets(), buffer).is_ok());
+    keep(base64url::encode_in_place(buffer, any(0)).is_ok());
+    keep(base64url::decode("", octets(), buffer).is_ok());
+    base64url::letters(octets()).for_each(keep);
+    read_json(buffer);
+    write_json(buffer);
     requests(buffer);
     certificates(buffer);
     paths(buffer);
     records(buffer);
     control(cfg!(feature = "control-formats"));
+}
+
+fn read_json(buffer: &mut [u8]) {
+    let Ok(object) = json::object("", octets()) else { return };
+    keep(object.unique("").is_ok());
+    keep(object.get(text()).is_ok());
+    keep((object.whole(text()), object.boolean(text())));
+    keep(object.array(text()).is_ok());
+    keep(object.object(text()).is_ok());
+    let text = |read: Text<'_>, buffer: &mut [u8]| {
+        keep((read.as_plain(), read.is(text()), read.same(read), read.copy("", buffer).is_ok()));
+        read.words().for_each(|word| keep(word.octets().count()));
+    };
+    if let Ok(Some(read)) = object.text("") {
+        text(read, buffer);
+    }
+    for (name, value) in object.members() {
+        text(name, buffer);
+        match value {
+            Value::Array(array) => {
+                array.texts().for_each(|read| text(read, buffer));
+                array.values().for_each(|value| keep(matches!(value, Value::Null)));
+            }
+            Value::Number(number) => keep(number.whole()),
+            _ => {}
+        }
+    }
+}
+
+fn write_json(buffer: &mut [u8]) {
+    let mut out = Writer::new(buffer);
+    out.open_object();
+    out.object(text());
+    out.close_object();
+    out.array(text());
+    out.item(text());
+    out.item_base64(octets());
+    out.close_array();
+    out.text(text(), text());
+    out.number(text(), any(0));
+    out.boolean(text(), any(false));
+    out.base64url(text(), octets());
+    keep(out.used());
+    keep(out.finish("").is_ok());
 }
 
 fn requests(buffer: &mut [u8]) {

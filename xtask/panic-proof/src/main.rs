@@ -6,6 +6,7 @@
 mod agent;
 mod crypto;
 mod formats;
+mod jose;
 
 use core::hint::black_box;
 
@@ -46,6 +47,7 @@ extern "C" fn _start() -> ! {
     let buffer: &mut [u8] = any::<&mut [u8]>(&mut room);
     crypto::all(buffer);
     formats::all(buffer);
+    jose::all(buffer);
     agent::all();
     loop {
         keep(());
