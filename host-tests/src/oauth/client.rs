@@ -130,7 +130,19 @@ fn distinguished_name(certificate: &X509Certificate<'_>) -> String {
 
 /// Upper and lower case of a name, and spaces after commas, make no difference (RFC 4517 §4.2.11).
 fn same_name(wanted: &str, found: &str) -> bool {
-    wanted.replace(", ", ",").eq_ignore_ascii_case(found)
+    let parts = |name: &str| {
+        let mut parts = vec![String::new()];
+        let mut escaped = false;
+        for c in name.chars() {
+            match parts.last_mut() {
+                Some(part) if c != ',' || escaped => part.push(c),
+                _ => parts.push(String::new()),
+            }
+            escaped = c == '\\' && !escaped;
+        }
+        parts.iter().map(|part| part.trim().to_lowercase()).collect::<Vec<_>>()
+    };
+    parts(wanted) == parts(found)
 }
 
 /// Whether one of the authorities `trust` (DER) issued the client certificate, valid at `now`.

@@ -120,5 +120,5 @@ fn nested() -> Value {
         "flags": [true, false, null, [], {}],
     });
     let deep = (0..12).fold(leaf.clone(), |inner, depth| json!({ "depth": depth, "inner": [inner] }));
-    Value::Array(core::iter::repeat_n(leaf, 40).chain([deep]).collect())
+    Value::Array(core::iter::repeat_n(leaf, 56).chain([deep]).collect())
 }
