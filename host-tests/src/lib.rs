@@ -13,6 +13,7 @@ pub mod key;
 pub mod loopback;
 pub mod mosquitto;
 mod mqtt_wire;
+pub mod oauth;
 pub mod plant;
 pub mod qemu;
 pub mod scratch;
