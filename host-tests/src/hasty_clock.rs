@@ -74,12 +74,13 @@ impl Clock for HastyClock {
     }
 
     async fn sleep_until(&self, until: Instant) {
-        loop {
+        // short at first: waits that others keep interrupting are to pass faster too
+        for tick in 1.. {
             let left = until.0.saturating_sub(self.ms());
             if left == 0 {
                 return;
             }
-            let real = (left / self.shared.haste).clamp(1, TICK_MS);
+            let real = (left / self.shared.haste).clamp(1, TICK_MS.min(tick));
             Timer::after(Duration::from_millis(real)).await;
             let more = (real * (self.shared.haste - 1)).min(left.saturating_sub(real));
             self.shared.ahead.fetch_add(more, Ordering::Relaxed);
