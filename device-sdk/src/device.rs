@@ -165,7 +165,13 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
             };
             match (until, self.agent.status(now)) {
                 _ if self.must_show(now) => return Err(Error::Approval),
-                (None, _) => self.converse().await?,
+                (None, _) => {
+                    self.converse().await?;
+                    // the server said "later": the application is told, and waits in its next call
+                    if let Status::Waiting { trouble: Some(error), .. } = self.status() {
+                        return Err(Error::Core(error));
+                    }
+                }
                 (_, Status::Stuck(error)) => return Err(Error::Core(error)),
                 (_, status) if self.agent.session(now).is_some() => {
                     if let Status::Ready { slot, not_before, not_after } = status {

@@ -155,6 +155,14 @@ impl KeyStore for OneKey {
         if self.broken { Err(Refused) } else { Ok(Signature(signature.to_bytes().into())) }
     }
 
+    fn seal(&mut self, _: u8, _: &mut [u8], _: usize) -> Result<usize, Refused> {
+        Err(Refused)
+    }
+
+    fn open(&mut self, _: u8, _: &mut [u8], _: usize) -> Result<usize, Refused> {
+        Err(Refused)
+    }
+
     fn destroy(&mut self, _: Slot) -> Result<(), Refused> {
         Err(Refused)
     }

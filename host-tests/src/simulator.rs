@@ -31,7 +31,7 @@ pub fn config(plant: &Plant, name: &str, version: MqttVersion) -> &'static Confi
         Subject { common_name: name, organization: "Plant Example", organizational_unit: "Pumps", serial_number: "" };
     Box::leak(Box::new(Config {
         identity: Identity {
-            profile: Profile { enrol: Box::leak(Box::new(est)), session: Box::leak(Box::new(session)) },
+            profile: Profile { enrol: Box::leak(Box::new(est)), token: None, session: Box::leak(Box::new(session)) },
             subject,
             names: &[],
             anchors: Box::leak(Box::new([root])),

@@ -1,12 +1,13 @@
-//! A device in virtual time: the agent, software keys, records and the EST server as a pure function. No network, no waiting.
+//! A device in virtual time: the agent, software keys, records, and EST and authorization server as pure functions. No
+//! network, no waiting.
 //!
-//! What TLS does is left out: the server is told which certificate the device would present.
+//! What TLS does is left out: a server is told which certificate the device would present.
 
 use std::collections::BTreeMap;
 
 use device_sdk::keys::software::{DeviceSecret, SoftwareKeys};
 use device_sdk::ports::{KeyStore, SEALED_MAX};
-use identity_core::agent::step::{Authorization, Cause, Failure, Method, Outcome, Reply, Request, Step};
+use identity_core::agent::step::{Authorization, Cause, Failure, Method, Nonce, Outcome, Reply, Request, Step};
 use identity_core::agent::{Agent, Status};
 use identity_core::config::Config;
 use identity_core::entropy::Rng;
@@ -19,6 +20,7 @@ use identity_core::{Error, wire};
 use crate::entropy::TestSource;
 use crate::est::EstServer;
 use crate::http::HttpRequest;
+use crate::oauth::AuthServer;
 
 /// Where a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,12 @@ pub struct World {
     pub server: EstServer,
     /// True time.
     pub unix: u64,
+    /// The authorization server, for whatever host is not the EST server's.
+    pub auth: Option<AuthServer>,
+    /// Whether the authorization server can be reached.
+    pub auth_up: bool,
+    /// Seconds that the device's wall clock differs from true time.
+    pub clock_off: i64,
     /// Whether the device has a trusted wall clock.
     pub wall: bool,
     /// Errors that the agent reported.
@@ -54,22 +62,47 @@ impl World {
     /// Blank flash at `unix` (seconds since 1970).
     #[must_use]
     pub fn new(server: EstServer, unix: u64) -> Self {
-        Self { flash: BTreeMap::new(), server, unix, wall: true, errors: Vec::new(), exchanges: 0, boots: 0 }
+        Self {
+            flash: BTreeMap::new(),
+            server,
+            unix,
+            auth: None,
+            auth_up: true,
+            clock_off: 0,
+            wall: true,
+            errors: Vec::new(),
+            exchanges: 0,
+            boots: 0,
+        }
     }
 
     /// Boots the device and lets it live until it is ready with nothing due, until `until`, or for `effects` effects.
     ///
     /// A cut comes after the effect and before the agent hears of it: the harder half of "at least once".
     pub fn live(&mut self, config: &Config, until: u64, effects: Option<usize>, past_ready: bool) -> End {
+        self.live_as(config, until, effects, past_ready, |_, _, _| u64::MAX)
+    }
+
+    /// The same with an application, which is called whenever the agent has nothing to do: it gets the agent and the time,
+    /// and says when it wants to be called again, in seconds since 1970.
+    pub fn live_as(
+        &mut self,
+        config: &Config,
+        until: u64,
+        effects: Option<usize>,
+        past_ready: bool,
+        mut application: impl FnMut(&mut Self, &mut Agent<'_>, Now) -> u64,
+    ) -> End {
         self.boots += 1;
         let rng = Rng::start(TestSource::good(self.boots), b"virtual").expect("a good source");
         let mut keys = SoftwareKeys::new(rng, DeviceSecret::new([7; 32]));
-        let mut memory = Box::new(Memory::<6144>::new());
+        let mut memory = Box::new(Memory::<6144, 10240>::new());
         let mut agent = Agent::new(config, memory.lend());
         let start = self.unix;
         let mut left = effects;
         loop {
-            let now = Now { mono: Instant((self.unix - start) * 1000), wall: self.wall.then_some(UnixTime(self.unix)) };
+            let wall = self.unix.saturating_add_signed(self.clock_off);
+            let now = Now { mono: Instant((self.unix - start) * 1000), wall: self.wall.then_some(UnixTime(wall)) };
             let step = agent.poll(now);
             let outcome = if let Step::Idle { until: wake } = step {
                 match agent.status(now) {
@@ -77,8 +110,17 @@ impl World {
                     Status::Ready { .. } if !past_ready => return End::Ready,
                     _ => {}
                 }
+                let called = application(self, &mut agent, now);
+                if called <= self.unix {
+                    continue;
+                }
+                // the application may have asked for something
+                let wake = match agent.poll(now) {
+                    Step::Idle { until } => until.min(wake),
+                    _ => continue,
+                };
                 let wait = wake.0.saturating_sub(now.mono.0).div_ceil(1000).max(1);
-                self.unix = self.unix.saturating_add(wait).min(until);
+                self.unix = self.unix.saturating_add(wait).min(until).min(called);
                 if self.unix >= until {
                     return End::Time;
                 }
@@ -103,10 +145,28 @@ impl World {
             Step::Load { record, into } => match self.flash.get(&record.number()) {
                 Some(octets) => {
                     into[..octets.len()].copy_from_slice(octets);
-                    Outcome::Loaded(octets.len())
+                    let opened = if record.is_sealed() {
+                        keys.open(record.number(), into, octets.len())
+                    } else {
+                        Ok(octets.len())
+                    };
+                    opened.map_or(Outcome::Absent, Outcome::Loaded)
                 }
                 None => Outcome::Absent,
             },
+            Step::StoreSealed { record, octets, length } => {
+                let length = keys.seal(record.number(), octets, length).expect("room to seal");
+                self.flash.insert(record.number(), octets[..length].to_vec());
+                Outcome::Done
+            }
+            Step::Erase { record } => {
+                self.flash.remove(&record.number());
+                Outcome::Done
+            }
+            Step::Random { into } => {
+                keys.random(into).expect("a healthy source");
+                Outcome::Done
+            }
             Step::Store { record, bytes } => {
                 self.flash.insert(record.number(), bytes.to_vec());
                 Outcome::Done
@@ -138,32 +198,50 @@ impl World {
                 keys.destroy(slot).expect("keys");
                 Outcome::Done
             }
-            Step::Exchange { request, into } => self.exchange(&request, into),
+            Step::Exchange { request, into, nonce } => self.exchange(&request, into, nonce),
             Step::Idle { .. } => unreachable!("handled by the caller"),
         }
     }
 
-    fn exchange(&mut self, request: &Request<'_>, into: &mut [u8]) -> Outcome {
+    fn exchange(&mut self, request: &Request<'_>, into: &mut [u8], nonce: &mut Nonce) -> Outcome {
         self.exchanges += 1;
         let provisional = matches!(request.trust, Trust::Provisional);
         assert!(!provisional || request.client.is_none(), "no identity is shown to an unproven server");
         assert!(!provisional || matches!(request.authorization, Authorization::None), "nor a secret");
         let mut http = match request.method {
-            Method::Get => HttpRequest::get(request.path),
             Method::Post => HttpRequest::post(request.path, request.content_type, request.body),
+            Method::Get | Method::Put | Method::Delete => HttpRequest::get(request.path),
         };
+        http = http.with("Host", request.host);
+        if let Some(proof) = request.proof {
+            http = http.with("DPoP", proof);
+        }
         if request.base64 {
             http = http.with("Content-Transfer-Encoding", "base64");
         }
         http = match request.authorization {
             Authorization::None => http,
+            Authorization::Dpop(token) => http.with("Authorization", &format!("DPoP {}", token.reveal())),
             Authorization::Bearer(token) => http.with("Authorization", &format!("Bearer {}", token.reveal())),
             Authorization::Basic { user, password } => {
                 let both = format!("{user}:{}", password.reveal());
                 http.with("Authorization", &format!("Basic {}", data_encoding::BASE64.encode(both.as_bytes())))
             }
         };
-        let reply = self.server.handle(self.unix, request.client.map(|c| c.certificate), &http);
+        let client = request.client.map(|client| client.certificate);
+        let reply = match &mut self.auth {
+            Some(auth) if !request.purpose.starts_with("EST") => {
+                if !self.auth_up {
+                    let error = Error::Unreachable { by: request.purpose, problem: "the server is down" };
+                    return Outcome::Failed(Failure { cause: Cause::Transient, error });
+                }
+                auth.handle(self.unix, client, &http)
+            }
+            _ => self.server.handle(self.unix, client, &http),
+        };
+        if let Some(value) = reply.header("DPoP-Nonce") {
+            nonce.set(value.as_bytes());
+        }
         let Some(room) = into.get_mut(..reply.body.len()) else {
             let error = Error::NoSpace { what: request.purpose, wanted: reply.body.len() };
             return Outcome::Failed(Failure { cause: Cause::Permanent, error });
@@ -174,7 +252,8 @@ impl World {
             status: reply.status,
             media: reply.header("Content-Type").map_or(identity_core::agent::step::Media::Absent, media),
             retry_after: reply.header("Retry-After").and_then(|v| wire::http::retry_after(v.as_bytes())),
-            date: None,
+            date: reply.header("Date").and_then(|v| wire::http::date(v.as_bytes())),
+            challenge: reply.header("WWW-Authenticate").map(|v| wire::http::challenge(v.as_bytes())).unwrap_or_default(),
             length: reply.body.len(),
         })
     }

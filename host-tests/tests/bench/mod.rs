@@ -9,7 +9,7 @@ use host_tests::ca::DAY;
 use host_tests::entropy::TestSource;
 use host_tests::est::EstServer;
 use host_tests::http::HttpRequest;
-use identity_core::agent::step::{Authorization, Cause, Failure, Media, Method, Outcome, Reply, Request, Step};
+use identity_core::agent::step::{Authorization, Challenge, Cause, Failure, Media, Method, Outcome, Reply, Request, Step};
 use identity_core::agent::{Agent, Status};
 use identity_core::config::{Config, Profile, Secret};
 use identity_core::enrol::{Bootstrap, Est};
@@ -94,7 +94,7 @@ pub(crate) fn config(server: &EstServer) -> Config {
 
 pub(crate) fn configured(est: Est) -> Config {
     Config {
-        profile: Profile { enrol: Box::leak(Box::new(est)), session: &MTLS },
+        profile: Profile { enrol: Box::leak(Box::new(est)), token: None, session: &MTLS },
         subject: Subject { common_name: "pump-7", ..Subject::default() },
         names: &[],
         anchors: &[],
@@ -228,7 +228,8 @@ impl Bench {
                 keys.destroy(slot).expect("keys");
                 Outcome::Done
             }
-            Step::Exchange { request, into } => {
+            Step::StoreSealed { .. } | Step::Erase { .. } | Step::Random { .. } => unreachable!("there is no token source"),
+            Step::Exchange { request, into, .. } => {
                 let reply = self.exchange(&request, into);
                 Outcome::Reply((self.rewrite)(&request, reply))
             }
@@ -240,9 +241,11 @@ impl Bench {
         let mut http = match request.method {
             Method::Get => HttpRequest::get(request.path),
             Method::Post => HttpRequest::post(request.path, request.content_type, request.body),
+            Method::Put | Method::Delete => unreachable!("not of EST"),
         };
         http = match request.authorization {
             Authorization::None => http,
+            Authorization::Dpop(_) => unreachable!("not of EST"),
             Authorization::Bearer(token) => http.with("Authorization", &format!("Bearer {}", token.reveal())),
             Authorization::Basic { user, password } => {
                 let both = format!("{user}:{}", password.reveal());
@@ -256,6 +259,7 @@ impl Bench {
             media: reply.header("Content-Type").map_or(Media::Absent, |v| wire::http::media(v.as_bytes())),
             retry_after: reply.header("Retry-After").and_then(|v| wire::http::retry_after(v.as_bytes())),
             date: reply.header("Date").and_then(|v| wire::http::date(v.as_bytes())),
+            challenge: Challenge::None,
             length: reply.body.len(),
         }
     }
@@ -275,7 +279,7 @@ fn asked(step: &Step<'_>) -> Option<Asked> {
         Step::Sign { slot, .. } => Asked::Sign(slot.number()),
         Step::Destroy { slot } => Asked::Destroy(slot.number()),
         Step::Exchange { request, .. } => Asked::Exchange(request.purpose),
-        Step::Idle { .. } => return None,
+        Step::StoreSealed { .. } | Step::Erase { .. } | Step::Random { .. } | Step::Idle { .. } => return None,
     })
 }
 
@@ -296,6 +300,8 @@ fn scribble(step: Step<'_>) {
         Step::Load { into, .. } | Step::Exchange { into, .. } => into.fill(0xa5),
         Step::Public { into, .. } | Step::Generate { into, .. } => into.0.fill(0xa5),
         Step::Sign { into, .. } => into.0.fill(0xa5),
-        Step::Store { .. } | Step::Destroy { .. } | Step::Idle { .. } => {}
+        Step::StoreSealed { octets, .. } => octets.fill(0xa5),
+        Step::Random { into } => into.fill(0xa5),
+        Step::Store { .. } | Step::Destroy { .. } | Step::Erase { .. } | Step::Idle { .. } => {}
     }
 }

@@ -190,11 +190,13 @@ impl Tokens {
             Phase::Load => Step::Load { record: Record::Refresh, into: memory.reply },
             Phase::Random => Step::Random { into: &mut call.random },
             Phase::Sign { .. } => Step::Sign { slot, digest, into: signature },
-            Phase::Store { length } => Step::StoreSealed {
-                record: Record::Refresh,
-                octets: memory.tokens.get_mut(used..).unwrap_or_default(),
-                length,
-            },
+            Phase::Store => {
+                // written anew each time: sealing happens in place
+                let (items, free) = self.shelf.split(memory.tokens);
+                let token = self.shelf.text(items, Item::Refresh).unwrap_or_default();
+                let length = record::write_refresh(&owner(config, call), token, free).unwrap_or(0);
+                Step::StoreSealed { record: Record::Refresh, octets: free, length }
+            }
             Phase::Forget => Step::Erase { record: Record::Refresh },
             Phase::Ask => {
                 let fetched = memory.anchors.get(..*anchors).unwrap_or_default();
@@ -222,7 +224,7 @@ impl Tokens {
         let Some(mut call) = self.call.take() else { return Err(WRONG_OUTCOME) };
         let at = call.at;
         let next = match (call.phase, outcome) {
-            (Phase::Store { .. }, Outcome::Failed(failure)) => {
+            (Phase::Store, Outcome::Failed(failure)) => {
                 // the access token came all the same; without the refresh token in flash a reboot asks a person again
                 return Err(failure.error);
             }
@@ -308,7 +310,7 @@ impl Tokens {
                 }
                 return self.reply(call, config, shared, now, &reply);
             }
-            (Phase::Store { .. }, Outcome::Done) => return Ok(None),
+            (Phase::Store, Outcome::Done) => return Ok(None),
             (Phase::Forget, Outcome::Done) => self.plan(call, shared, now)?,
             _ => return Err(WRONG_OUTCOME),
         }))
@@ -531,11 +533,11 @@ impl Tokens {
         self.shelf.put(memory.tokens, Item::Refresh, |room| refresh.copy(what, room).map(str::len))?;
         let (items, free) = self.shelf.split(memory.tokens);
         let token = self.shelf.text(items, Item::Refresh).unwrap_or_default();
-        let length = record::write_refresh(&owner(config, call), token, free)?;
-        if free.len() < length.saturating_add(SEAL_OVERHEAD) {
-            return Err(Error::NoSpace { what, wanted: length.saturating_add(SEAL_OVERHEAD) });
+        let wanted = record::write_refresh(&owner(config, call), token, free)?.saturating_add(SEAL_OVERHEAD);
+        if free.len() < wanted {
+            return Err(Error::NoSpace { what, wanted });
         }
-        Ok(Some(Phase::Store { length }))
+        Ok(Some(Phase::Store))
     }
 
     /// A refusal: some are part of the protocol, the others end the request.

@@ -62,7 +62,7 @@ fn broker(parts: &[&[u8]]) -> Broker {
 }
 
 fn connect(version: MqttVersion) -> Connect<'static> {
-    Connect { version, client_id: "pump", user_name: None, password: None, keep_alive: 60, will: None }
+    Connect { version, client_id: "pump", user_name: None, password: None, authentication: None, keep_alive: 60, will: None }
 }
 
 /// Connects with 64 octets to send and 32 to receive, and goes on with `then`.
@@ -88,13 +88,49 @@ fn refusal(outcome: Result<((), Vec<u8>), Error>) -> (&'static str, u8) {
 }
 
 #[test]
+fn secrets_go_out_from_where_they_lie_whatever_their_size() {
+    let token = "t".repeat(300);
+    let wish = Connect { user_name: Some("u"), password: Some(Secret::new(&token)), ..connect(V311) };
+    let mut buffer = [0; 64];
+    let (before, behind) = super::connect::write_connect(&mut buffer, &wish, 32).unwrap();
+    // 10 octets of variable header, 6 of identifier, 3 of user name, 2 of length and the token
+    assert_eq!(before, b"\x10\xc1\x02\0\x04MQTT\x04\xc2\0\x3c\0\x04pump\0\x01u\x01\x2c");
+    assert_eq!(behind, b"");
+    let wish = Connect { authentication: Some(("M", Secret::new(&token))), ..connect(V5) };
+    let (before, behind) = super::connect::write_connect(&mut buffer, &wish, 32).unwrap();
+    // properties: 8 of limits, 4 of method, 3 + 300 of data
+    let head = b"\x10\xcd\x02\0\x04MQTT\x05\x02\0\x3c\xbb\x02\x21\0\x04\x27\0\0\0\x20\x15\0\x01M\x16\x01\x2c";
+    assert_eq!((before, behind), (&head[..], &b"\0\x04pump"[..]));
+    let both = Connect { password: Some(Secret::new("p")), ..wish };
+    assert!(super::connect::write_connect(&mut buffer, &both, 32).is_err());
+    let old = Connect { version: V311, ..wish };
+    assert!(super::connect::write_connect(&mut buffer, &old, 32).is_err());
+}
+
+#[test]
+fn a_new_token_is_shown_on_the_live_link() {
+    let shown = b"\xf0\x0c\x19\x0a\x15\0\x01M\x16\0\x03new";
+    let reauthenticate = async |client: &mut Client<'_, Broker, Frozen>| {
+        client.reauthenticate("M", Secret::new("new"), UNTIL).await
+    };
+    for success in [&b"\xf0\0"[..], b"\xf0\x06\0\x04\x15\0\x01M"] {
+        let ((), heard) = session(V5, broker(&[CONNACK_5, success]), reauthenticate).unwrap();
+        assert!(heard.ends_with(shown), "{heard:?}");
+    }
+    let refused = session(V5, broker(&[CONNACK_5, b"\xe0\x01\x87"]), reauthenticate);
+    assert_eq!(refusal(refused), ("session", 0x87));
+    assert!(session(V5, broker(&[CONNACK_5, b"\xf0\x01\x18"]), reauthenticate).is_err(), "asked for more");
+    assert!(session(V5, broker(&[b"\xf0\x01\x18"]), async |_| Ok(())).is_err(), "a challenge before CONNACK");
+}
+
+#[test]
 fn connect_says_who_and_what_is_to_be_published_when_the_device_vanishes() {
     let will = Some(Will { topic: "t", payload: b"gone", qos: Qos::AtLeastOnce, retain: true });
     let wish = Connect { will, ..connect(V311) };
     let mut buffer = [0; 64];
     let packet = super::connect::write_connect(&mut buffer, &wish, 32).unwrap();
     let want = b"\x10\x19\0\x04MQTT\x04\x2e\0\x3c\0\x04pump\0\x01t\0\x04gone";
-    assert_eq!(packet, want);
+    assert_eq!(packet, (&want[..], &[][..]));
     let ((), heard) = session(V5, broker(&[CONNACK_5]), async |_| Ok(())).unwrap();
     assert_eq!(heard, b"\x10\x19\0\x04MQTT\x05\x02\0\x3c\x08\x21\0\x04\x27\0\0\0\x20\0\x04pump");
 }
