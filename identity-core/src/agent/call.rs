@@ -69,10 +69,8 @@ enum Phase {
         input: usize,
     },
     Ask,
-    /// Store the refresh token: its record is `length` octets at the start of the free area.
-    Store {
-        length: usize,
-    },
+    /// Store the refresh token.
+    Store,
     /// Erase the refresh token that was refused.
     Forget,
 }
