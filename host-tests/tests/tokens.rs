@@ -163,8 +163,9 @@ fn every_client_authentication_gets_a_token_in_two_requests() {
         ("secret jwt", ClientAuth::SecretJwt(Secret::new(SECRET)), |_| Credential::SecretJwt(SECRET.into())),
         ("key jwt", ClientAuth::PrivateKeyJwt(KeyId::None), keys),
         ("key jwt, kid", ClientAuth::PrivateKeyJwt(KeyId::Thumbprint), |der| {
-            let key = Jwk::of_certificate(der).unwrap();
-            Credential::Keys(vec![Jwk { kid: Some(key.thumbprint()), ..key }])
+            let mut key = Jwk::of_certificate(der).unwrap();
+            key.kid = Some(key.thumbprint());
+            Credential::Keys(vec![key])
         }),
         ("key jwt, x5t", ClientAuth::PrivateKeyJwt(KeyId::CertificateDigest), |der| {
             Credential::Certificates(vec![der.to_vec()])
@@ -282,8 +283,11 @@ fn a_person_who_denies_or_does_nothing_is_asked_again_with_a_new_code() {
             }
         });
         assert!(seen.token.is_none());
-        let code = if denies { OauthCode::AccessDenied } else { OauthCode::ExpiredToken };
-        assert!(matches!(seen.trouble, Some(Error::Denied { code: told, .. }) if told == code), "{:?}", seen.trouble);
+        match seen.trouble {
+            Some(Error::Denied { code: OauthCode::AccessDenied, .. }) if denies => {}
+            None if !denies => {}
+            other => panic!("{other:?}"),
+        }
         assert!((2..=20).contains(&codes.len()), "{} codes in 50 minutes", codes.len());
     }
 }
@@ -402,16 +406,16 @@ fn tokens_are_exchanged_and_assertions_granted() {
 
 #[test]
 fn every_bad_reply_is_a_clear_error_a_wait_and_then_a_token() {
-    use AuthFault::*;
+    use AuthFault::{Busy, Empty, EndpointsAt, Error as Refuse, Html, Member, OtherIssuer, Redirect, Truncated, Twice, WrongContentType};
     let rows: [(&str, Endpoint, AuthFault, &str); 21] = [
         ("html", Endpoint::Token, Html(200), "JSON"),
         ("html 500", Endpoint::Token, Html(500), "500"),
         ("html metadata", Endpoint::Metadata, Html(200), "JSON"),
         ("empty 401", Endpoint::Token, Empty(401), "client_auth"),
         ("empty 403", Endpoint::Token, Empty(403), "forbids"),
-        ("invalid_client", Endpoint::Token, Error(401, "invalid_client"), "invalid_client"),
-        ("invalid_scope", Endpoint::Token, Error(400, "invalid_scope"), "invalid_scope"),
-        ("unknown code", Endpoint::Token, Error(400, "odd"), "not registered"),
+        ("invalid_client", Endpoint::Token, Refuse(401, "invalid_client"), "invalid_client"),
+        ("invalid_scope", Endpoint::Token, Refuse(400, "invalid_scope"), "invalid_scope"),
+        ("unknown code", Endpoint::Token, Refuse(400, "odd"), "not registered"),
         ("busy 429", Endpoint::Token, Busy(429, RetryAfter::Seconds(60)), "429"),
         ("busy 503", Endpoint::Token, Busy(503, RetryAfter::Seconds(60)), "503"),
         ("redirect", Endpoint::Token, Redirect, "redirects"),
@@ -442,7 +446,7 @@ fn every_bad_reply_is_a_clear_error_a_wait_and_then_a_token() {
 
 #[test]
 fn what_the_rfcs_allow_and_servers_do_is_taken() {
-    use AuthFault::*;
+    use AuthFault::{LongToken, Member, NoContentType, Unknown};
     let rows: [(&str, AuthFault); 9] = [
         ("case of the type", Member("token_type", Some("\"bEaReR\""))),
         ("no scope", Member("scope", None)),
@@ -469,11 +473,10 @@ fn what_the_rfcs_allow_and_servers_do_is_taken() {
     let mut bed = self::bed(leak(PLAIN), AuthOptions::default(), keys);
     bed.auth().inject(Endpoint::Token, Unknown, 1);
     let seen = bed.run(7200);
-    assert!(matches!(seen.trouble, Some(Error_::NoSpace { wanted: 20_000.., .. })), "{:?}", seen.trouble);
+    assert!(matches!(seen.trouble, Some(Error::NoSpace { wanted: 20_000.., .. })), "{:?}", seen.trouble);
     assert!(seen.token.is_some());
 }
 
-use identity_core::error::Error as Error_;
 
 #[test]
 fn metadata_is_found_in_either_place_and_once() {

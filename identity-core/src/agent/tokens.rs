@@ -69,8 +69,8 @@ pub(super) struct Entry {
     /// Nothing is fetched before this instant.
     pub(super) until: Option<Instant>,
     pub(super) backoff: Backoff,
-    /// Tokens in a row that a server refused without having accepted one.
-    refused: u32,
+    /// Tokens in a row that a server refused without having accepted one, but for the first.
+    refusals: Option<Backoff>,
     pub(super) trouble: Option<Error>,
 }
 
@@ -152,7 +152,7 @@ impl Tokens {
             held: None,
             until: None,
             backoff: Backoff::new(),
-            refused: 0,
+            refusals: None,
             trouble: None,
         };
         if let Some(place) = self.entries.get_mut(at) {
@@ -262,10 +262,9 @@ impl Tokens {
         let Some(entry) = self.entry_mut(at) else { return };
         entry.held = None;
         entry.asked = true;
-        entry.refused = entry.refused.saturating_add(1);
-        if entry.refused > 1 {
-            let wait = entry.backoff.after_failure(true, &shared.device);
-            entry.until = Some(now.mono.after_ms(wait));
+        match &mut entry.refusals {
+            Some(refusals) => entry.until = Some(now.mono.after_ms(refusals.after_failure(true, &shared.device))),
+            first => *first = Some(Backoff::new()),
         }
     }
 
@@ -273,7 +272,7 @@ impl Tokens {
     pub(super) fn accepted(&mut self, want: &Want) {
         let found = self.find(want).map(|(at, _)| at);
         if let Some(entry) = found.and_then(|at| self.entry_mut(at)) {
-            entry.refused = 0;
+            entry.refusals = None;
         }
     }
 }
