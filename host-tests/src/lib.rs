@@ -1,6 +1,8 @@
 //! The test bed.
 
+mod any_certificate;
 pub mod broker;
+pub mod broker_auth;
 pub mod ca;
 pub mod der;
 pub mod entropy;
@@ -12,9 +14,11 @@ pub mod http;
 pub mod key;
 pub mod loopback;
 pub mod mosquitto;
+mod mqtt_auth;
 mod mqtt_wire;
 pub mod oauth;
 pub mod plant;
+mod plant_oauth;
 pub mod qemu;
 pub mod scratch;
 pub mod server;
