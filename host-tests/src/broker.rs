@@ -5,18 +5,18 @@
 
 use crate::broker_auth::{Access, Login, Refused};
 pub use crate::broker_auth::{OBSERVER, ReauthFault};
+use crate::broker_router::{Client, Router};
 use crate::ca::Identity;
 use crate::events::{Event, Events};
 use crate::mqtt_auth::Auth;
 use crate::mqtt_wire::{Connect, Incoming, Message, Outgoing, Version, version};
 use crate::server::{Background, ClientAuth, WallClock, accept_tls, loopback, tls_config};
 use bytes::BytesMut;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_rustls::server::TlsStream;
 
 /// What the broker can do wrong.
@@ -38,42 +38,11 @@ pub enum BrokerFault {
     Hangup,
 }
 
-struct Client {
-    serial: u64,
-    outbox: UnboundedSender<Outgoing>,
-    filters: Vec<(String, u8)>,
-}
-
-#[derive(Default)]
-struct Router {
-    clients: HashMap<String, Client>,
-    retained: HashMap<String, Message>,
-    serial: u64,
-    fault: Option<BrokerFault>,
-}
-
-impl Router {
-    fn publish(&mut self, message: &Message) {
-        if message.retain && message.payload.is_empty() {
-            self.retained.remove(&message.topic);
-        } else if message.retain {
-            self.retained.insert(message.topic.clone(), message.clone());
-        }
-        for client in self.clients.values() {
-            let granted = client.filters.iter().filter(|(filter, _)| rumqttc::matches(&message.topic, filter));
-            if let Some(qos) = granted.map(|(_, qos)| *qos).max() {
-                let message = Message { qos: qos.min(message.qos), retain: false, ..message.clone() };
-                let _ = client.outbox.send(Outgoing::Publish { id: 1, message });
-            }
-        }
-    }
-}
-
 /// A broker; ends when dropped.
 pub struct Broker {
     port: u16,
-    router: Arc<Mutex<Router>>,
     login: Login,
+    router: Arc<Mutex<Router>>,
     _background: Background,
 }
 
@@ -95,15 +64,15 @@ impl Broker {
         let serve = move |stream: TlsStream<TcpStream>, client: Option<Vec<u8>>| {
             let (router, events, login) = (shared.clone(), events.clone(), logins.clone());
             async move {
-                let (received, access) = (BytesMut::new(), Access::default());
-                let mut link = Link { stream, received, version: Version::V5, access, login, router, events };
+                let (received, name, access) = (BytesMut::new(), String::new(), Access::default());
+                let mut link = Link { stream, received, version: Version::V5, name, access, login, router, events };
                 let _ = link.run(client.as_deref()).await;
                 let _ = link.stream.shutdown().await;
             }
         };
         let refused = move |why| refusals.push(Event::TlsRefused { server: "mqtt", why });
         let background = Background::start("broker", move || accept_tls(listener, tls, serve, refused));
-        Self { port: address.port(), router, login, _background: background }
+        Self { port: address.port(), login, router, _background: background }
     }
 
     /// The port it listens on.
@@ -140,6 +109,7 @@ struct Link {
     stream: TlsStream<TcpStream>,
     received: BytesMut,
     version: Version,
+    name: String,
     access: Access,
     login: Login,
     router: Arc<Mutex<Router>>,
@@ -185,7 +155,7 @@ impl Link {
     async fn run(&mut self, certificate: Option<&[u8]>) -> Result<(), String> {
         let connect = self.connect().await?;
         match self.login.connect(certificate, &connect) {
-            Ok(access) => self.access = access,
+            Ok(access) => (self.name, self.access) = (access.name.clone(), access),
             Err(Refused(packet, why)) => {
                 self.events.push(Event::LoginRefused { client_id: connect.client_id, why });
                 return self.send(packet).await;
@@ -218,7 +188,7 @@ impl Link {
             (serial, client_id, assigned)
         };
         let version = if self.version == Version::V4 { 4 } else { 5 };
-        self.events.push(Event::Connected { name: self.access.name.clone(), client_id: client_id.clone(), version });
+        self.events.push(Event::Connected { name: self.name.clone(), client_id: client_id.clone(), version });
         let method = self.access.method.clone();
         self.send(Outgoing::Accept { assigned, method }).await?;
         let ended = match fault {
@@ -233,7 +203,7 @@ impl Link {
         if let Some(will) = will.filter(|will| with_will && self.access.publish(&will.topic)) {
             router.publish(&will);
         }
-        self.events.push(Event::Disconnected { name: self.access.name.clone(), orderly: ended.is_ok() });
+        self.events.push(Event::Disconnected { name: self.name.clone(), orderly: ended.is_ok() });
         ended.map(|_| ())
     }
 
@@ -249,7 +219,7 @@ impl Link {
         if let Some(BrokerFault::Flood(times)) = fault {
             for number in 0..times {
                 let payload = format!("{number}").into();
-                let topic = format!("devices/{}/flood", self.access.name);
+                let topic = format!("devices/{}/flood", self.name);
                 self.send(Outgoing::Publish { id: 1, message: Message { topic, payload, qos: 0, retain: false } })
                     .await?;
             }
@@ -294,24 +264,8 @@ impl Link {
         }
     }
 
-    /// AUTH on a live link.
-    async fn authenticate(&mut self, auth: &Auth) -> Result<Option<Outgoing>, String> {
-        let name = self.access.name.clone();
-        match self.login.again(&mut self.access, auth) {
-            Ok(answer) => {
-                self.events.push(Event::Reauthenticated { name, allowed: true });
-                Ok(answer)
-            }
-            Err(Refused(packet, why)) => {
-                self.events.push(Event::Reauthenticated { name, allowed: false });
-                self.send(packet).await?;
-                Err(why)
-            }
-        }
-    }
-
     fn answer(&mut self, client_id: &str, packet: Incoming) -> Result<Option<Outgoing>, String> {
-        let name = self.access.name.clone();
+        let name = self.name.clone();
         Ok(match packet {
             Incoming::Publish { id, message } => {
                 if message.qos > 1 {
@@ -343,20 +297,26 @@ impl Link {
 
     fn subscribe(&mut self, client_id: &str, (filter, qos): (String, u8)) -> Option<u8> {
         let allowed = self.access.subscribe(&filter) && rumqttc::valid_filter(&filter);
-        self.events.push(Event::Subscribed { name: self.access.name.clone(), filter: filter.clone(), allowed });
+        self.events.push(Event::Subscribed { name: self.name.clone(), filter: filter.clone(), allowed });
         if !allowed {
             return None;
         }
-        let mut router = self.router();
-        let kept: Vec<Message> =
-            router.retained.values().filter(|message| rumqttc::matches(&message.topic, &filter)).cloned().collect();
-        let client = router.clients.get_mut(client_id)?;
-        for message in kept {
-            let message = Message { qos: message.qos.min(qos), ..message };
-            let _ = client.outbox.send(Outgoing::Publish { id: 1, message });
+        self.router().subscribe(client_id, filter, qos.min(1))
+    }
+
+    /// AUTH on a live link.
+    async fn authenticate(&mut self, auth: &Auth) -> Result<Option<Outgoing>, String> {
+        let name = self.name.clone();
+        match self.login.again(&mut self.access, auth) {
+            Ok(answer) => {
+                self.events.push(Event::Reauthenticated { name, allowed: true });
+                Ok(answer)
+            }
+            Err(Refused(packet, why)) => {
+                self.events.push(Event::Reauthenticated { name, allowed: false });
+                self.send(packet).await?;
+                Err(why)
+            }
         }
-        client.filters.retain(|(known, _)| *known != filter);
-        client.filters.push((filter, qos.min(1)));
-        Some(qos.min(1))
     }
 }

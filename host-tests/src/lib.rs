@@ -3,6 +3,7 @@
 mod any_certificate;
 pub mod broker;
 pub mod broker_auth;
+mod broker_router;
 pub mod ca;
 pub mod der;
 pub mod entropy;

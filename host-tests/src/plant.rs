@@ -160,6 +160,24 @@ impl Plant {
         self.https.port()
     }
 
+    /// Port of the broker (MQTT over TLS, both versions).
+    #[must_use]
+    pub fn broker_port(&self) -> u16 {
+        match &self.broker {
+            Running::Embedded(broker) => broker.port(),
+            Running::Mosquitto(mosquitto) => mosquitto.port(),
+        }
+    }
+
+    /// The broker of this crate, for its faults; none if it is mosquitto.
+    #[must_use]
+    pub fn broker(&self) -> Option<&Broker> {
+        match &self.broker {
+            Running::Embedded(broker) => Some(broker),
+            Running::Mosquitto(_) => None,
+        }
+    }
+
     fn oauth(&self) -> &PlantOAuth {
         self.oauth.as_ref().expect("a plant with PlantOptions::auth")
     }
@@ -196,24 +214,6 @@ impl Plant {
     #[must_use]
     pub fn resource_port(&self) -> u16 {
         self.oauth().resource_port()
-    }
-
-    /// Port of the broker (MQTT over TLS, both versions).
-    #[must_use]
-    pub fn broker_port(&self) -> u16 {
-        match &self.broker {
-            Running::Embedded(broker) => broker.port(),
-            Running::Mosquitto(mosquitto) => mosquitto.port(),
-        }
-    }
-
-    /// The broker of this crate, for its faults; none if it is mosquitto.
-    #[must_use]
-    pub fn broker(&self) -> Option<&Broker> {
-        match &self.broker {
-            Running::Embedded(broker) => Some(broker),
-            Running::Mosquitto(_) => None,
-        }
     }
 
     /// The time server.
