@@ -1,23 +1,23 @@
-//! An MQTT broker with mutual TLS on loopback: 3.1.1 and 5 on one port, QoS 0 and 1, retained messages, wills, an access
-//! list by certificate name, and faults. No sessions outlive a connection.
+//! An MQTT broker on loopback: 3.1.1 and 5 on one port, QoS 0 and 1, retained messages, wills, log-in by certificate or
+//! access token, and faults. No sessions outlive a connection.
 //!
 //! Why not rumqttd 0.20: its threads never end, a port cannot be left to the system, and it brings a second rustls.
 
-use crate::ca::{Identity, common_name_of};
+use crate::broker_auth::{Access, Login, Refused};
+pub use crate::broker_auth::{OBSERVER, ReauthFault};
+use crate::broker_router::{Client, Router};
+use crate::ca::Identity;
 use crate::events::{Event, Events};
+use crate::mqtt_auth::Auth;
 use crate::mqtt_wire::{Connect, Incoming, Message, Outgoing, Version, version};
 use crate::server::{Background, ClientAuth, Line, WallClock, accept_tls, loopback, tls_config};
 use bytes::BytesMut;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_rustls::server::TlsStream;
-
-/// Certificate name that may publish and subscribe everywhere. Any other only below `devices/<its name>/`.
-pub const OBSERVER: &str = "observer";
 
 /// What the broker can do wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,45 +57,10 @@ pub enum BrokerFault {
     HangupAfterAnswer,
 }
 
-struct Client {
-    serial: u64,
-    outbox: UnboundedSender<Outgoing>,
-    filters: Vec<(String, u8)>,
-}
-
-#[derive(Default)]
-struct Router {
-    clients: HashMap<String, Client>,
-    retained: HashMap<String, Message>,
-    serial: u64,
-    fault: Option<BrokerFault>,
-}
-
-impl Router {
-    fn publish(&mut self, message: &Message) {
-        if message.retain && message.payload.is_empty() {
-            self.retained.remove(&message.topic);
-        } else if message.retain {
-            self.retained.insert(message.topic.clone(), message.clone());
-        }
-        for client in self.clients.values() {
-            let granted = client.filters.iter().filter(|(filter, _)| rumqttc::matches(&message.topic, filter));
-            if let Some(qos) = granted.map(|(_, qos)| *qos).max() {
-                let message = Message { qos: qos.min(message.qos), retain: false, ..message.clone() };
-                let _ = client.outbox.send(Outgoing::Publish { id: 1, message });
-            }
-        }
-    }
-}
-
-/// Whether the owner of certificate `name` may use `topic`, a topic or a filter.
-fn allowed(name: &str, topic: &str) -> bool {
-    name == OBSERVER || topic.strip_prefix("devices/").is_some_and(|rest| rest.split('/').next() == Some(name))
-}
-
 /// A broker; ends when dropped.
 pub struct Broker {
     port: u16,
+    login: Login,
     router: Arc<Mutex<Router>>,
     line: Line,
     _background: Background,
@@ -105,16 +70,23 @@ impl Broker {
     /// Starts on a free port of loopback. Clients need a certificate that leads to `roots`.
     #[must_use]
     pub fn start(identity: &Identity, roots: &[&[u8]], clock: &WallClock, events: Events) -> Self {
-        let tls = tls_config(identity, roots, ClientAuth::Required, clock);
+        Self::with(identity, roots, Login::certificates(clock), events)
+    }
+
+    /// The same; clients may log in by token too.
+    #[must_use]
+    pub fn with(identity: &Identity, roots: &[&[u8]], login: Login, events: Events) -> Self {
+        let clients = if login.takes_tokens() { ClientAuth::Optional } else { ClientAuth::Required };
+        let tls = tls_config(identity, roots, clients, &login.clock);
         let (listener, address) = loopback();
         let router = Arc::new(Mutex::new(Router::default()));
-        let (shared, refusals) = (router.clone(), events.clone());
+        let (shared, refusals, logins) = (router.clone(), events.clone(), login.clone());
         let serve = move |stream: TlsStream<TcpStream>, client: Option<Vec<u8>>| {
-            let (router, events) = (shared.clone(), events.clone());
+            let (router, events, login) = (shared.clone(), events.clone(), logins.clone());
             async move {
-                let name = client.as_deref().and_then(common_name_of).unwrap_or_default();
-                let mut link = Link { stream, received: BytesMut::new(), version: Version::V5, name, router, events };
-                let _ = link.run().await;
+                let (received, name, access) = (BytesMut::new(), String::new(), Access::default());
+                let mut link = Link { stream, received, version: Version::V5, name, access, login, router, events };
+                let _ = link.run(client.as_deref()).await;
                 let _ = link.stream.shutdown().await;
             }
         };
@@ -122,7 +94,7 @@ impl Broker {
         let line = Line::default();
         let theirs = line.clone();
         let background = Background::start("broker", move || accept_tls(listener, tls, theirs, serve, refused));
-        Self { port: address.port(), router, line, _background: background }
+        Self { port: address.port(), login, router, line, _background: background }
     }
 
     /// Its connections, for their faults.
@@ -140,6 +112,11 @@ impl Broker {
     /// Misbehaves towards every client that connects from now on, or behaves again.
     pub fn set_fault(&self, fault: Option<BrokerFault>) {
         self.router.lock().unwrap_or_else(PoisonError::into_inner).fault = fault;
+    }
+
+    /// Misbehaves when clients re-authenticate, or behaves again.
+    pub fn set_reauth_fault(&self, fault: Option<ReauthFault>) {
+        self.login.set_fault(fault);
     }
 
     /// Publishes as the broker itself.
@@ -161,6 +138,8 @@ struct Link {
     received: BytesMut,
     version: Version,
     name: String,
+    access: Access,
+    login: Login,
     router: Arc<Mutex<Router>>,
     events: Events,
 }
@@ -205,8 +184,16 @@ impl Link {
         }
     }
 
-    async fn run(&mut self) -> Result<(), String> {
-        let Connect { client_id, keep_alive, will } = self.connect().await?;
+    async fn run(&mut self, certificate: Option<&[u8]>) -> Result<(), String> {
+        let connect = self.connect().await?;
+        match self.login.connect(certificate, &connect) {
+            Ok(access) => (self.name, self.access) = (access.name.clone(), access),
+            Err(Refused(packet, why)) => {
+                self.events.push(Event::LoginRefused { client_id: connect.client_id, why });
+                return self.send(packet).await;
+            }
+        }
+        let Connect { client_id, keep_alive, will, .. } = connect;
         let fault = self.router().fault;
         match fault {
             Some(BrokerFault::Refuse) => return self.send(Outgoing::NotAuthorized).await,
@@ -243,7 +230,8 @@ impl Link {
         };
         let version = if self.version == Version::V4 { 4 } else { 5 };
         self.events.push(Event::Connected { name: self.name.clone(), client_id: client_id.clone(), version });
-        self.send(Outgoing::Accept(assigned)).await?;
+        let method = self.access.method.clone();
+        self.send(Outgoing::Accept { assigned, method }).await?;
         let ended = match fault {
             Some(BrokerFault::Hangup) => Err("hung up".into()),
             _ => self.session(&client_id, keep_alive, fault, &mut inbox).await,
@@ -253,7 +241,7 @@ impl Link {
             router.clients.remove(&client_id);
         }
         let with_will = !matches!(ended, Ok(false));
-        if let Some(will) = will.filter(|will| with_will && allowed(&self.name, &will.topic)) {
+        if let Some(will) = will.filter(|will| with_will && self.access.publish(&will.topic)) {
             router.publish(&will);
         }
         self.events.push(Event::Disconnected { name: self.name.clone(), orderly: ended.is_ok() });
@@ -291,7 +279,10 @@ impl Link {
                 if let Incoming::Disconnect(with_will) = packet {
                     return Ok(with_will);
                 }
-                let answer = self.answer(client_id, packet)?;
+                let answer = match packet {
+                    Incoming::Auth(auth) => self.authenticate(&auth).await?,
+                    packet => self.answer(client_id, packet)?,
+                };
                 if let Some(answer) = answer.filter(|_| fault != Some(BrokerFault::NoAcks)) {
                     self.send(answer).await?;
                     if fault == Some(BrokerFault::HangupAfterAnswer) {
@@ -299,8 +290,13 @@ impl Link {
                     }
                 }
             }
+            let (login, access) = (self.login.clone(), self.access.clone());
             tokio::select! {
                 received = self.receive() => received?,
+                () = login.expiry(&access) => {
+                    self.send(Outgoing::EndNotAuthorized).await?;
+                    return Err("the token has expired".into());
+                }
                 outgoing = inbox.recv() => match outgoing {
                     Some(Outgoing::Publish { message, .. }) => {
                         next_id = next_id.checked_add(1).unwrap_or(1);
@@ -336,7 +332,7 @@ impl Link {
                 if message.qos > 1 {
                     return Err("QoS 2 is not served".into());
                 }
-                let allowed = allowed(&name, &message.topic);
+                let allowed = self.access.publish(&message.topic);
                 let (topic, octets) = (message.topic.clone(), message.payload.len());
                 self.events.push(Event::Published { name, topic, octets, allowed });
                 if allowed {
@@ -355,27 +351,33 @@ impl Link {
                 Some(Outgoing::UnsubAck { id, filters: filters.len() })
             }
             Incoming::Ping => Some(Outgoing::Pong),
-            Incoming::Ack | Incoming::Disconnect(_) => None,
+            Incoming::Ack | Incoming::Auth(_) | Incoming::Disconnect(_) => None,
             Incoming::Connect(_) => return Err("a second CONNECT".into()),
         })
     }
 
     fn subscribe(&mut self, client_id: &str, (filter, qos): (String, u8)) -> Option<u8> {
-        let allowed = allowed(&self.name, &filter) && rumqttc::valid_filter(&filter);
+        let allowed = self.access.subscribe(&filter) && rumqttc::valid_filter(&filter);
         self.events.push(Event::Subscribed { name: self.name.clone(), filter: filter.clone(), allowed });
         if !allowed {
             return None;
         }
-        let mut router = self.router();
-        let kept: Vec<Message> =
-            router.retained.values().filter(|message| rumqttc::matches(&message.topic, &filter)).cloned().collect();
-        let client = router.clients.get_mut(client_id)?;
-        for message in kept {
-            let message = Message { qos: message.qos.min(qos), ..message };
-            let _ = client.outbox.send(Outgoing::Publish { id: 1, message });
+        self.router().subscribe(client_id, filter, qos.min(1))
+    }
+
+    /// AUTH on a live link.
+    async fn authenticate(&mut self, auth: &Auth) -> Result<Option<Outgoing>, String> {
+        let name = self.name.clone();
+        match self.login.again(&mut self.access, auth) {
+            Ok(answer) => {
+                self.events.push(Event::Reauthenticated { name, allowed: true });
+                Ok(answer)
+            }
+            Err(Refused(packet, why)) => {
+                self.events.push(Event::Reauthenticated { name, allowed: false });
+                self.send(packet).await?;
+                Err(why)
+            }
         }
-        client.filters.retain(|(known, _)| *known != filter);
-        client.filters.push((filter, qos.min(1)));
-        Some(qos.min(1))
     }
 }

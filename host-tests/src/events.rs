@@ -33,9 +33,56 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// The token endpoint answered.
+    Token {
+        /// `grant_type`
+        grant: String,
+        /// The client that proved who it is.
+        client: Option<String>,
+        /// Status code.
+        status: u16,
+        /// Error code of the reply.
+        error: Option<String>,
+        /// Octets of the request's body.
+        request_octets: usize,
+        /// Octets of the reply's body.
+        reply_octets: usize,
+    },
+    /// Another endpoint of the authorization server answered.
+    Authorization {
+        /// Method and path.
+        request: String,
+        /// The client that proved who it is.
+        client: Option<String>,
+        /// Status code.
+        status: u16,
+    },
+    /// The resource server answered.
+    Resource {
+        /// Method and path.
+        request: String,
+        /// Authentication scheme of the request: "Bearer", "DPoP".
+        scheme: Option<String>,
+        /// Status code.
+        status: u16,
+    },
+    /// The broker refused a log-in.
+    LoginRefused {
+        /// The client identifier.
+        client_id: String,
+        /// Why.
+        why: String,
+    },
+    /// A client re-authenticated on a live link (MQTT 5 §4.12.1).
+    Reauthenticated {
+        /// Subject of its token.
+        name: String,
+        /// Whether its new token was accepted.
+        allowed: bool,
+    },
     /// A client connected to the broker.
     Connected {
-        /// Common name of its certificate.
+        /// Common name of its certificate, or subject of its token.
         name: String,
         /// Its client identifier.
         client_id: String,
@@ -44,7 +91,7 @@ pub enum Event {
     },
     /// A client published.
     Published {
-        /// Common name of its certificate.
+        /// Common name of its certificate, or subject of its token.
         name: String,
         /// Topic.
         topic: String,
@@ -55,7 +102,7 @@ pub enum Event {
     },
     /// A client subscribed.
     Subscribed {
-        /// Common name of its certificate.
+        /// Common name of its certificate, or subject of its token.
         name: String,
         /// Topic filter.
         filter: String,
@@ -64,7 +111,7 @@ pub enum Event {
     },
     /// A client left the broker.
     Disconnected {
-        /// Common name of its certificate.
+        /// Common name of its certificate, or subject of its token.
         name: String,
         /// By DISCONNECT, not by a broken connection.
         orderly: bool,

@@ -1,6 +1,9 @@
 //! The test bed.
 
+mod any_certificate;
 pub mod broker;
+pub mod broker_auth;
+mod broker_router;
 pub mod ca;
 pub mod der;
 pub mod entropy;
@@ -15,9 +18,11 @@ pub mod log_lines;
 pub mod loopback;
 pub mod loopback_net;
 pub mod mosquitto;
+mod mqtt_auth;
 mod mqtt_wire;
 pub mod oauth;
 pub mod plant;
+mod plant_oauth;
 pub mod qemu;
 pub mod rig;
 pub mod scratch;

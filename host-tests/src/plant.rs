@@ -1,12 +1,17 @@
-//! A whole plant on loopback: authority, EST server over TLS, MQTT broker with mutual TLS, time server.
+//! A whole plant on loopback: authority, EST server over TLS, MQTT broker with mutual TLS, time server; authorization
+//! server, resource server and log-in by token where they are wanted.
 
 use crate::broker::{Broker, OBSERVER};
+use crate::broker_auth::TokenLogin;
 use crate::ca::{Ca, CaOptions, DAY, Identity, Validity, common_name_of, name_as_text};
 use crate::est::{EstOptions, EstServer, read_csr};
 use crate::events::{Event, Events};
 use crate::http::{Delivery, HttpRequest};
 use crate::key::KeyKind;
 use crate::mosquitto::Mosquitto;
+use crate::oauth::resource::{ResourceOptions, ResourceServer};
+use crate::oauth::{AuthOptions, AuthServer};
+use crate::plant_oauth::{self, PlantOAuth};
 use crate::server::{ClientAuth, HttpsServer, Line, WallClock, system_clock, tls_config};
 use crate::sntp::SntpServer;
 use crate::subscriber::{Subscriber, client_config};
@@ -33,6 +38,13 @@ pub struct PlantOptions {
     pub framing: Delivery,
     /// The broker.
     pub broker: BrokerKind,
+    /// The authorization server, if there is to be one. Its port goes into the issuer, and the plant's authority is
+    /// believed.
+    pub auth: Option<AuthOptions>,
+    /// The resource server, if there is to be one besides the authorization server. Its port goes into its URL.
+    pub resource: Option<ResourceOptions>,
+    /// Log-in to the embedded broker by tokens of the authorization server.
+    pub token_login: Option<TokenLogin>,
     /// Keys of the servers.
     pub server_key: KeyKind,
     /// Seconds for which the servers' certificates are valid.
@@ -48,6 +60,9 @@ impl Default for PlantOptions {
             est: EstOptions::default(),
             framing: Delivery::Length,
             broker: BrokerKind::Embedded,
+            auth: None,
+            resource: None,
+            token_login: None,
             server_key: KeyKind::P256,
             server_lifetime: 365 * DAY,
             clock: system_clock(),
@@ -56,7 +71,8 @@ impl Default for PlantOptions {
 }
 
 /// DNS names in the servers' certificates.
-pub const NAMES: [&str; 3] = ["est.plant.example", "mqtt.plant.example", "localhost"];
+pub const NAMES: [&str; 5] =
+    ["est.plant.example", "mqtt.plant.example", "id.plant.example", "api.plant.example", "localhost"];
 
 /// Addresses in the servers' certificates: loopback, and what QEMU's guests call it.
 pub const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 0, 2, 2)];
@@ -71,6 +87,7 @@ pub struct Plant {
     root: Vec<u8>,
     est: Arc<Mutex<EstServer>>,
     https: HttpsServer,
+    oauth: Option<PlantOAuth>,
     broker: Running,
     sntp: SntpServer,
     observer: Identity,
@@ -82,9 +99,10 @@ impl Plant {
     /// Starts every server on a free port of loopback.
     ///
     /// # Errors
-    /// When mosquitto is wanted and does not start.
+    /// When mosquitto is wanted and does not start, or is to take tokens.
     pub fn start(options: PlantOptions) -> Result<Self, String> {
-        let PlantOptions { ca, est, framing, broker, server_key, server_lifetime, clock } = options;
+        let PlantOptions { ca, est, framing, broker, auth, resource, token_login, .. } = options;
+        let PlantOptions { server_key, server_lifetime, clock, .. } = options;
         let events = Events::default();
         let now = clock();
         let mut ca = Ca::with(now, &ca);
@@ -92,8 +110,15 @@ impl Plant {
         let server = ca.server(server_key, &NAMES, &ADDRESSES, validity);
         let observer = ca.client(OBSERVER, validity);
         let root = ca.root().to_vec();
+        let trust: Vec<Vec<u8>> = ca.certificates().into_iter().map(<[u8]>::to_vec).collect();
+        let oauth = auth.map(|auth| {
+            let auth = AuthOptions { trust, ..auth };
+            PlantOAuth::start(&server, auth, resource, framing, &clock, &events)
+        });
+        let login = plant_oauth::login(token_login, oauth.as_ref(), &clock)?;
         let broker = match broker {
-            BrokerKind::Embedded => Running::Embedded(Broker::start(&server, &[&root], &clock, events.clone())),
+            BrokerKind::Embedded => Running::Embedded(Broker::with(&server, &[&root], login, events.clone())),
+            BrokerKind::Mosquitto if login.takes_tokens() => return Err("mosquitto takes no tokens".into()),
             BrokerKind::Mosquitto => Running::Mosquitto(Mosquitto::start(&server, &ca.certificates(), events.clone())?),
         };
         let tls = tls_config(&server, &[&root], ClientAuth::Optional, &clock);
@@ -115,7 +140,7 @@ impl Plant {
         };
         let https = HttpsServer::start(tls, framing, events.clone(), Arc::new(Mutex::new(handler)));
         let sntp = SntpServer::start(clock.clone(), events.clone());
-        Ok(Self { root, est, https, broker, sntp, observer, clock, events })
+        Ok(Self { root, est, https, oauth, broker, sntp, observer, clock, events })
     }
 
     /// The root certificate, DER.
@@ -157,6 +182,44 @@ impl Plant {
             Running::Embedded(broker) => Some(broker),
             Running::Mosquitto(_) => None,
         }
+    }
+
+    fn oauth(&self) -> &PlantOAuth {
+        self.oauth.as_ref().expect("a plant with PlantOptions::auth")
+    }
+
+    /// The authorization server: options, clients, faults, what was issued. Do not hold it across a request.
+    ///
+    /// # Panics
+    /// When the plant was started without.
+    pub fn auth(&self) -> MutexGuard<'_, AuthServer> {
+        self.oauth().auth()
+    }
+
+    /// Port of the authorization server (HTTPS); it is in the issuer too.
+    ///
+    /// # Panics
+    /// When the plant was started without.
+    #[must_use]
+    pub fn auth_port(&self) -> u16 {
+        self.oauth().auth_port()
+    }
+
+    /// The resource server. Do not hold it across a request.
+    ///
+    /// # Panics
+    /// When the plant was started without.
+    pub fn resource(&self) -> MutexGuard<'_, ResourceServer> {
+        self.oauth().resource()
+    }
+
+    /// Port of the resource server (HTTPS); it is in its URL too.
+    ///
+    /// # Panics
+    /// When the plant was started without.
+    #[must_use]
+    pub fn resource_port(&self) -> u16 {
+        self.oauth().resource_port()
     }
 
     /// The time server.

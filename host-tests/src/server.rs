@@ -1,5 +1,6 @@
 //! TLS servers on loopback: one thread each, ended when the handle is dropped.
 
+use crate::any_certificate::AnyCertificate;
 use crate::ca::Identity;
 use crate::events::{Event, Events};
 use crate::http::{Delivery, HttpRequest, HttpResponse, read_request, write_response};
@@ -36,6 +37,8 @@ pub enum ClientAuth {
     Optional,
     /// It refuses the handshake without one.
     Required,
+    /// It asks; the client may have none, and the application judges the one it has.
+    Unjudged,
 }
 
 #[derive(Clone)]
@@ -65,6 +68,8 @@ pub fn tls_config(identity: &Identity, roots: &[&[u8]], clients: ClientAuth, clo
         .expect("ring knows TLS 1.3");
     let builder = if clients == ClientAuth::None {
         builder.with_no_client_auth()
+    } else if clients == ClientAuth::Unjudged {
+        builder.with_client_cert_verifier(Arc::new(AnyCertificate(provider)))
     } else {
         let mut store = rustls::RootCertStore::empty();
         for root in roots {

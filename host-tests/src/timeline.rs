@@ -38,6 +38,28 @@ impl Timeline {
             }
             Event::Csr { subject, octets } => Self::line("EST", &format!("CSR for {subject}, {octets} octets of DER")),
             Event::TlsRefused { server, why } => Self::line(server, &format!("TLS refused: {why}")),
+            Event::Token { grant, client, status, error, request_octets, reply_octets } => {
+                let grant = grant.rsplit(':').next().unwrap_or(grant);
+                let whom = client.as_ref().map_or(String::new(), |client| format!(" for {client}"));
+                let error = error.as_ref().map_or(String::new(), |error| format!(" {error}"));
+                let what = format!(
+                    "token by {grant}{whom}: {request_octets} octets in, status {status}{error}, {reply_octets} out"
+                );
+                Self::line("OAuth2", &what);
+            }
+            Event::Authorization { request, client, status } => {
+                let whom = client.as_ref().map_or(String::new(), |client| format!(" by {client}"));
+                Self::line("OAuth2", &format!("{request}{whom}: status {status}"));
+            }
+            Event::Resource { request, scheme, status } => {
+                let scheme = scheme.as_deref().unwrap_or("no");
+                Self::line("API", &format!("{request} with {scheme} token: status {status}"));
+            }
+            Event::LoginRefused { client_id, why } => Self::line("broker", &format!("{client_id} REFUSED: {why}")),
+            Event::Reauthenticated { name, allowed } => {
+                let verdict = if *allowed { "accepted" } else { "REFUSED" };
+                Self::line("broker", &format!("{name} re-authenticates: {verdict}"));
+            }
             Event::Connected { name, client_id, version } => {
                 let version = if *version == 5 { "5" } else { "3.1.1" };
                 Self::line("broker", &format!("{name} connected as {client_id}, MQTT {version}"));

@@ -59,6 +59,7 @@ impl Transport for Broker {
 
 fn connect(version: MqttVersion) -> Connect<'static> {
     Connect {
+        authentication: None,
         version,
         client_id: "pump",
         user_name: Some("pump"),

@@ -24,6 +24,7 @@ pub mod verify;
 
 pub use client::{Client, Credential, Subject};
 pub use options::*;
+pub(crate) use server::split;
 pub use server::{AuthServer, Issued, Served};
 
 /// So many random octets in base64url.

@@ -87,7 +87,10 @@ impl Default for AuthOptions {
             rfc8414: true,
             openid: true,
             clients: Vec::new(),
-            resources: vec![Resource::jwt("https://mqtt.plant.example", &["mqtt:publish", "mqtt:subscribe"])],
+            resources: vec![
+                Resource::jwt("https://mqtt.plant.example", &["mqtt:publish", "mqtt:subscribe"]),
+                Resource::jwt("https://api.plant.example", &["api:read", "api:write"]),
+            ],
             unknown_scopes: UnknownScopes::Refuse,
             terse_scope: false,
             access_lifetime: 300,

@@ -236,7 +236,8 @@ fn credential(metadata: &Object, secret: Option<&str>) -> Result<Credential, Pro
 
 /// RFC 8705 §2.1.2: at most one.
 fn subject(metadata: &Object) -> Result<Option<Subject>, Problem> {
-    let kinds: [(&str, fn(String) -> Subject); 5] = [
+    type Kind = fn(String) -> Subject;
+    let kinds: [(&str, Kind); 5] = [
         ("tls_client_auth_subject_dn", Subject::Name),
         ("tls_client_auth_san_dns", Subject::Dns),
         ("tls_client_auth_san_uri", Subject::Uri),

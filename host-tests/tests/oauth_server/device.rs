@@ -36,7 +36,7 @@ fn approved_by_a_person() {
     bench.now += 9; // the interval is 10 s from here on
     poll(&mut bench, &code).refused(400, "slow_down");
     bench.now += 15;
-    assert_eq!(bench.server.waiting(), [user_code.clone()]);
+    assert_eq!(bench.server.waiting(), [user_code.as_str()]);
     let page = bench.get(&format!("/pumps/device?user_code={user_code}")).response;
     assert!(String::from_utf8(page.body).unwrap().contains(&user_code));
     let typed = user_code.to_lowercase().replace('-', "");

@@ -9,3 +9,4 @@ mod grants;
 mod refresh;
 mod registration;
 mod resource;
+mod wire;
