@@ -35,7 +35,7 @@ pub struct Assertion<'a> {
     pub chain: &'a [u8],
 }
 
-/// Seconds that assertions live if nothing else is said: one minute, as FAPI 2.0 §5.3.2.1 has servers allow for.
+/// Seconds that assertions live if nothing else is said. Servers may refuse an `exp` far in the future (RFC 7523 §3, item 4).
 pub const LIFETIME: u32 = 60;
 
 impl<'a> Assertion<'a> {
