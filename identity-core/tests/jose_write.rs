@@ -107,6 +107,8 @@ fn bearer_grant() {
         Assertion { subject: "", ..assertion },
         Assertion { audience: "", ..assertion },
         Assertion { lifetime: 0, ..assertion },
+        Assertion { chain: &LEAF[..4], ..assertion },
+        Assertion { chain: b"-----BEGIN", ..assertion },
     ] {
         assert!(matches!(assertion::write(&bad, &mut buffer), Err(Error::Misuse(_))));
     }
