@@ -35,7 +35,7 @@ pub struct Assertion<'a> {
     pub chain: &'a [u8],
 }
 
-/// Seconds that assertions live if nothing else is said: one minute, as FAPI 2.0 §5.3.2.1 has servers allow for.
+/// Seconds that assertions live if nothing else is said. Servers may refuse an `exp` far in the future (RFC 7523 §3, item 4).
 pub const LIFETIME: u32 = 60;
 
 impl<'a> Assertion<'a> {
@@ -62,8 +62,8 @@ impl<'a> Assertion<'a> {
 /// what the key has to sign; [`jws::finish`] then makes the assertion of both.
 ///
 /// # Errors
-/// [`Error::Misuse`] if `iss`, `sub` or `aud` is empty or the lifetime is 0; [`Error::NoSpace`] with the octets that the
-/// finished assertion will need.
+/// [`Error::Misuse`] if `iss`, `sub` or `aud` is empty, the lifetime is 0 or the chain is no DER; [`Error::NoSpace`] with the
+/// octets that the finished assertion will need.
 pub fn write(assertion: &Assertion<'_>, into: &mut [u8]) -> Result<usize, Error> {
     write_as("ES256", assertion, into)
 }
@@ -78,9 +78,12 @@ pub fn write_hs256(assertion: &Assertion<'_>, secret: &Secret<'_>, into: &mut [u
 }
 
 fn write_as(alg: &str, assertion: &Assertion<'_>, into: &mut [u8]) -> Result<usize, Error> {
-    let Assertion { issuer, subject, audience, lifetime, .. } = *assertion;
+    let Assertion { issuer, subject, audience, lifetime, chain, .. } = *assertion;
     if issuer.is_empty() || subject.is_empty() || audience.is_empty() || lifetime == 0 {
         return Err(Error::Misuse("assertion: issuer, subject, audience and lifetime must be set (RFC 7523 §3)"));
+    }
+    if der_certificates(chain).fold(chain.len(), |rest, certificate| rest.saturating_sub(certificate.len())) != 0 {
+        return Err(Error::Misuse("assertion: chain is not DER certificates, one after another"));
     }
     jws::write(
         "assertion",
@@ -94,9 +97,9 @@ fn write_as(alg: &str, assertion: &Assertion<'_>, into: &mut [u8]) -> Result<usi
             if let Some(certificate) = assertion.certificate {
                 header.base64url("x5t#S256", &sha256(certificate));
             }
-            if !assertion.chain.is_empty() {
+            if !chain.is_empty() {
                 header.array("x5c");
-                der_certificates(assertion.chain).for_each(|certificate| header.item_base64(certificate));
+                der_certificates(chain).for_each(|certificate| header.item_base64(certificate));
                 header.close_array();
             }
         },

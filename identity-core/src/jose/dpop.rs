@@ -26,7 +26,7 @@ pub struct Proof<'a> {
 }
 
 /// Octets of a finished proof without the lengths of method, URL and nonce, which count four thirds each.
-pub const BASE_LEN: usize = 580;
+pub const BASE_LEN: usize = 482;
 
 /// Writes the signing input of a proof at the start of `into` and gives its length in octets. Its SHA-256 is what the key has
 /// to sign; [`jws::finish`] then makes the proof of both.

@@ -1,4 +1,4 @@
-//! Helpers over well-kept crates: HTTP field values, base64, JSON.
+//! Formats of the wire: HTTP field values, base64, JSON.
 pub mod base64;
 pub mod base64url;
 pub mod http;

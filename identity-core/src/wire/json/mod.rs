@@ -7,9 +7,6 @@ mod syntax;
 mod text;
 mod write;
 
-#[cfg(test)]
-mod tests;
-
 pub use text::{Number, Octets, Text};
 pub use write::Writer;
 
@@ -217,3 +214,6 @@ fn separated(octets: &[u8]) -> &[u8] {
         rest => rest,
     }
 }
+
+#[cfg(test)]
+mod tests;
