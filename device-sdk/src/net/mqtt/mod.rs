@@ -1,72 +1,27 @@
 //! One small MQTT client for versions 5 and 3.1.1: clean sessions, QoS 0 and 1, one acknowledgement awaited at a time.
 
 mod codec;
+mod connect;
+mod inbox;
+mod message;
 mod reason;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
-use codec::{Packet, Publish, Reader, Writer, malformed};
-use identity_core::config::Secret;
+use codec::{Publish, Reader, Writer, malformed};
+use connect::Limits;
 use identity_core::error::Error as CoreError;
 use identity_core::session::MqttVersion;
 use identity_core::time::Instant;
+use inbox::Inbox;
 use reason::refused;
+
+pub use connect::Connect;
+pub use message::{Message, Qos, Will};
 
 use crate::Error;
 use crate::net::transport::Transport;
 use crate::ports::Clock;
-
-/// Quality of service (§4.3). QoS 2 is not offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Qos {
-    /// QoS 0.
-    AtMostOnce,
-    /// QoS 1.
-    AtLeastOnce,
-}
-
-/// What the broker publishes when the device vanishes (§3.1.2.5).
-#[derive(Clone, Copy, Debug)]
-pub struct Will<'a> {
-    /// Topic.
-    pub topic: &'a str,
-    /// Payload.
-    pub payload: &'a [u8],
-    /// Quality of service.
-    pub qos: Qos,
-    /// Kept by the broker for later subscribers.
-    pub retain: bool,
-}
-
-/// A message from the broker.
-#[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
-    /// Topic.
-    pub topic: &'a str,
-    /// Payload.
-    pub payload: &'a [u8],
-    /// Quality of service.
-    pub qos: Qos,
-    /// It was kept by the broker from before the subscription.
-    pub retain: bool,
-}
-
-/// What CONNECT says (§3.1).
-#[derive(Clone, Copy)]
-pub struct Connect<'a> {
-    /// Protocol version.
-    pub version: MqttVersion,
-    /// Client identifier.
-    pub client_id: &'a str,
-    /// User name, if any.
-    pub user_name: Option<&'a str>,
-    /// Password, if any.
-    pub password: Option<Secret<'a>>,
-    /// Keep-alive in seconds; 0 for none.
-    pub keep_alive: u16,
-    /// Last will, if any.
-    pub will: Option<Will<'a>>,
-}
 
 /// Memory lent to a client.
 pub struct Buffers<'a> {
@@ -80,11 +35,10 @@ pub struct Buffers<'a> {
 pub struct Client<'a, T, C> {
     transport: T,
     clock: &'a C,
-    buffers: Buffers<'a>,
+    send: &'a mut [u8],
+    inbox: Inbox<'a>,
     version: MqttVersion,
-    /// Octets in the receive buffer.
-    filled: usize,
-    /// Octets at its start that the last message takes, and the identifier to acknowledge it by.
+    /// Octets at the start of the inbox that the last message takes, and the identifier to acknowledge it by.
     lent: usize,
     owed: Option<u16>,
     last_id: u16,
@@ -93,13 +47,6 @@ pub struct Client<'a, T, C> {
     /// When a PINGREQ went out that is not answered yet.
     pinged: Option<Instant>,
     limits: Limits,
-}
-
-/// What the broker said in CONNACK (MQTT 5 §3.2.2.3).
-struct Limits {
-    packet: usize,
-    at_least_once: bool,
-    retain: bool,
 }
 
 /// An answer that can be awaited.
@@ -111,38 +58,6 @@ struct Answer {
 }
 
 impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
-    /// Sends CONNECT with a clean session and awaits CONNACK.
-    ///
-    /// # Errors
-    /// [`Error::Broker`] if the broker refuses; [`Error::Timeout`]; those of the transport.
-    pub async fn connect(
-        transport: T,
-        clock: &'a C,
-        buffers: Buffers<'a>,
-        connect: &Connect<'_>,
-        until: Instant,
-    ) -> Result<Self, Error> {
-        let mut client = Self {
-            transport,
-            clock,
-            buffers,
-            version: connect.version,
-            filled: 0,
-            lent: 0,
-            owed: None,
-            last_id: 0,
-            keep_alive_ms: u64::from(connect.keep_alive) * 1000,
-            sent: clock.now(),
-            pinged: None,
-            limits: Limits { packet: usize::MAX, at_least_once: true, retain: true },
-        };
-        let most = client.buffers.receive.len();
-        let packet = write_connect(client.buffers.send, connect, most)?;
-        client.transport.write_all(packet, until).await?;
-        client.hello(until).await?;
-        Ok(client)
-    }
-
     /// Publishes; at QoS 1 awaits the acknowledgement. Messages that arrive meanwhile are kept for [`next`](Self::next).
     ///
     /// # Errors
@@ -167,7 +82,7 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         }
         self.release(until).await?;
         let id = self.fresh_id();
-        let mut writer = Writer::new(self.buffers.send);
+        let mut writer = Writer::new(self.send);
         writer.field(topic.as_bytes());
         if qos == Qos::AtLeastOnce {
             writer.u16(id);
@@ -201,7 +116,7 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         }
         self.release(until).await?;
         let id = self.fresh_id();
-        let mut writer = Writer::new(self.buffers.send);
+        let mut writer = Writer::new(self.send);
         writer.u16(id);
         if self.version == MqttVersion::V5 {
             writer.u8(0);
@@ -225,7 +140,7 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         // an acknowledgement is not a wait: it gets time of its own
         self.release(until.max(self.clock.now().after_ms(5_000))).await?;
         loop {
-            match self.head(0)? {
+            match self.inbox.head(0)? {
                 Some((codec::PUBLISH, _)) => return Ok(true),
                 Some(_) => drop(self.take(0)?),
                 None if !self.more(until).await? => return Ok(false),
@@ -242,8 +157,7 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         if !self.wait(until).await? {
             return Ok(None);
         }
-        let octets = self.buffers.receive.get(..self.filled).unwrap_or_default();
-        let Some(packet) = Packet::at(octets, self.buffers.receive.len())? else { return Ok(None) };
+        let Some(packet) = self.inbox.packet(0)? else { return Ok(None) };
         let Publish { topic, payload, qos, retain, id } = Publish::read(packet, self.version)?;
         (self.lent, self.owed) = (packet.length, id);
         Ok(Some(Message { topic, payload, qos, retain }))
@@ -295,45 +209,11 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         &mut self.transport
     }
 
-    /// Awaits CONNACK.
-    async fn hello(&mut self, until: Instant) -> Result<(), Error> {
-        while self.packet(0)?.is_none() {
-            if !self.more(until).await? {
-                return Err(self.late("CONNACK", until));
-            }
-        }
-        let version = self.version;
-        let Some(packet) = self.packet(0)? else { return Err(malformed("no CONNACK")) };
-        if packet.kind() != codec::CONNACK {
-            return Err(malformed("the first packet is not CONNACK"));
-        }
-        let length = packet.length;
-        let mut reader = Reader(packet.body);
-        let (_, code) = (reader.u8()?, reader.u8()?);
-        if code != 0 {
-            return Err(refused("CONNECT", version, code));
-        }
-        let (mut limits, mut keep_alive) = (Limits { packet: usize::MAX, at_least_once: true, retain: true }, None);
-        if version == MqttVersion::V5 {
-            reader.properties(|property, value| match property {
-                0x13 => keep_alive = Some(value),
-                0x24 => limits.at_least_once = value > 0,
-                0x25 => limits.retain = value > 0,
-                0x27 => limits.packet = usize::try_from(value).unwrap_or(usize::MAX),
-                _ => {}
-            })?;
-        }
-        self.limits = limits;
-        self.keep_alive_ms = keep_alive.map_or(self.keep_alive_ms, |seconds| u64::from(seconds) * 1000);
-        self.remove(0, length);
-        Ok(())
-    }
-
     /// Awaits one answer; its code. Stale answers to something else are dropped.
     async fn answer(&mut self, kind: u8, id: u16, what: &'static str, until: Instant) -> Result<u8, Error> {
         let mut at = 0;
         loop {
-            match self.head(at)? {
+            match self.inbox.head(at)? {
                 Some((codec::PUBLISH, length)) => at += length,
                 Some(_) => match self.take(at)? {
                     Some(answer) if (answer.kind, answer.id) == (kind, id) => return Ok(answer.code),
@@ -348,7 +228,7 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
     /// Deals with the packet at `at`, which is not a PUBLISH, and takes it out of the buffer.
     fn take(&mut self, at: usize) -> Result<Option<Answer>, Error> {
         let version = self.version;
-        let Some(packet) = self.packet(at)? else { return Ok(None) };
+        let Some(packet) = self.inbox.packet(at)? else { return Ok(None) };
         let (kind, length) = (packet.kind(), packet.length);
         let mut reader = Reader(packet.body);
         let answer = match packet.first {
@@ -373,18 +253,8 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
             }
             _ => return Err(malformed("a packet that a broker may not send to this client")),
         };
-        self.remove(at, length);
+        self.inbox.remove(at, length);
         Ok(answer)
-    }
-
-    /// The packet at `at`, if it is there whole.
-    fn packet(&self, at: usize) -> Result<Option<Packet<'_>>, Error> {
-        Packet::at(self.buffers.receive.get(at..self.filled).unwrap_or_default(), self.buffers.receive.len())
-    }
-
-    /// Kind and length of the packet at `at`, if it is there whole.
-    fn head(&self, at: usize) -> Result<Option<(u8, usize)>, Error> {
-        Ok(self.packet(at)?.map(|packet| (packet.kind(), packet.length)))
     }
 
     /// Acknowledges the message lent by the last `next`, and takes it out of the buffer.
@@ -395,30 +265,20 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
             (self.sent, self.owed) = (self.clock.now(), None);
         }
         let lent = core::mem::take(&mut self.lent);
-        self.remove(0, lent);
+        self.inbox.remove(0, lent);
         Ok(())
-    }
-
-    fn remove(&mut self, at: usize, length: usize) {
-        let end = at.saturating_add(length).min(self.filled);
-        if at < end {
-            self.buffers.receive.copy_within(end..self.filled, at);
-            self.filled -= end - at;
-        }
     }
 
     /// Receives something; false when `until` came first. Cancel-safe.
     async fn more(&mut self, until: Instant) -> Result<bool, Error> {
-        let wanted = self.buffers.receive.len().saturating_add(1);
-        let room = self.buffers.receive.get_mut(self.filled..).filter(|room| !room.is_empty());
-        let room = room.ok_or(Error::Core(CoreError::NoSpace { what: "the MQTT receive buffer", wanted }))?;
+        let room = self.inbox.room()?;
         if !self.transport.readable(until).await? {
             return Ok(false);
         }
         match self.transport.read(room, until.max(self.clock.now().after_ms(5_000))).await? {
             0 => Err(Error::Closed { during: "an MQTT session; look into the broker's log" }),
             read => {
-                self.filled += read;
+                self.inbox.add(read);
                 Ok(true)
             }
         }
@@ -433,35 +293,4 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         let after_ms = u32::try_from(until.0.saturating_sub(self.sent.0)).unwrap_or(u32::MAX);
         Error::Timeout { what, after_ms }
     }
-}
-
-/// CONNECT (§3.1).
-fn write_connect<'b>(buffer: &'b mut [u8], connect: &Connect<'_>, receive: usize) -> Result<&'b [u8], Error> {
-    let five = connect.version == MqttVersion::V5;
-    let mut flags = 0x02;
-    if let Some(will) = connect.will {
-        flags |= 0x04 | (u8::from(will.qos == Qos::AtLeastOnce) << 3) | (u8::from(will.retain) << 5);
-    }
-    flags |= u8::from(connect.user_name.is_some()) << 7 | u8::from(connect.password.is_some()) << 6;
-    let mut writer = Writer::new(buffer);
-    writer.field(b"MQTT").u8(if five { 5 } else { 4 }).u8(flags).u16(connect.keep_alive);
-    if five {
-        // Receive Maximum 4, Maximum Packet Size: what the buffer takes
-        let most = u32::try_from(receive).unwrap_or(u32::MAX).to_be_bytes();
-        writer.u8(8).u8(0x21).u16(4).u8(0x27).raw(&most);
-    }
-    writer.field(connect.client_id.as_bytes());
-    if let Some(will) = connect.will {
-        if five {
-            writer.u8(0);
-        }
-        writer.field(will.topic.as_bytes()).field(will.payload);
-    }
-    if let Some(user) = connect.user_name {
-        writer.field(user.as_bytes());
-    }
-    if let Some(password) = connect.password {
-        writer.field(password.reveal().as_bytes());
-    }
-    writer.finish(codec::CONNECT)
 }

@@ -92,7 +92,7 @@ fn connect_says_who_and_what_is_to_be_published_when_the_device_vanishes() {
     let will = Some(Will { topic: "t", payload: b"gone", qos: Qos::AtLeastOnce, retain: true });
     let wish = Connect { will, ..connect(V311) };
     let mut buffer = [0; 64];
-    let packet = super::write_connect(&mut buffer, &wish, 32).unwrap();
+    let packet = super::connect::write_connect(&mut buffer, &wish, 32).unwrap();
     let want = b"\x10\x19\0\x04MQTT\x04\x2e\0\x3c\0\x04pump\0\x01t\0\x04gone";
     assert_eq!(packet, want);
     let ((), heard) = session(V5, broker(&[CONNACK_5]), async |_| Ok(())).unwrap();
