@@ -37,9 +37,9 @@ pub struct Profile {
 pub struct Config {
     /// The backend.
     pub profile: Profile,
-    /// Subject of the CSR.
+    /// Subject of the CSR of a first enrolment. A renewal keeps the names that the CA gave (RFC 7030 §4.2.2).
     pub subject: Subject<'static>,
-    /// Subject alternative names of the CSR.
+    /// Subject alternative names of the CSR of a first enrolment.
     pub names: &'static [SubjectAlt<'static>],
     /// DER certificates trusted from the factory.
     pub anchors: &'static [&'static [u8]],

@@ -135,7 +135,9 @@ impl CertProblem {
                 "its key usage or extended key usage forbids this use; fix the CA's certificate profile"
             }
             Self::WrongName => "it does not name the host that was asked for; fix `host` or the certificate's SAN",
-            Self::NotAnAuthority => "its issuer is not a CA certificate; fix the chain",
+            Self::NotAnAuthority => {
+                "a certificate that is used as a CA's is none (basicConstraints, keyUsage); fix the chain"
+            }
             Self::WrongFingerprint => "its SHA-256 is not the fingerprint pinned in the profile",
             Self::Unproven => "the peer did not prove that it holds the certificate's key; it may be an impostor",
             Self::Constraint => "a constraint of RFC 5280 on its path does not hold; inspect it with `openssl verify`",

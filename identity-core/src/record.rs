@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::keys::Slot;
 use crate::time::UnixTime;
+use crate::x509::der::slide;
 use crate::x509::verify::Issued;
 use minicbor::encode::write::{Cursor, EndOfSlice};
 use minicbor::{Decoder, Encoder};
@@ -65,30 +66,51 @@ pub struct Credential<'a> {
     pub not_after: UnixTime,
 }
 
-/// Writes a credential record; its length in octets.
+/// Makes a credential record of the `length` octets of certificates at the start of `buffer`, in place; its length in octets,
+/// at most 48 more.
 ///
 /// Demands the evidence that only [`crate::x509::verify::accept_issued`] makes, about these same certificates.
-pub fn write_credential(issued: &Issued, certificates: &[u8], into: &mut [u8]) -> Result<usize, Error> {
-    let leaf = issued.leaf();
-    encode("credential", certificates.len(), into, |e| {
+///
+/// # Errors
+/// [`Error::NoSpace`] with the octets wanted; `buffer` is then as it was.
+pub fn write_credential(issued: &Issued, buffer: &mut [u8], length: usize) -> Result<usize, Error> {
+    const WHAT: &str = "credential";
+    let (mut head, mut tail) = ([0; OVERHEAD], [0; OVERHEAD]);
+    let before = encode(WHAT, length, &mut head, |e| {
         e.map(5)?.u8(0)?.u8(VERSION)?;
-        e.u8(1)?.bytes(certificates)?;
+        e.u8(1)?.bytes_len(length as u64)?;
+        Ok(())
+    })?;
+    let leaf = issued.leaf();
+    let after = encode(WHAT, length, &mut tail, |e| {
         e.u8(2)?.array(2)?.u32(leaf.start as u32)?.u32(leaf.end as u32)?;
         e.u8(3)?.u64(issued.not_before().0)?;
         e.u8(4)?.u64(issued.not_after().0)?;
         Ok(())
-    })
+    })?;
+    let end = before.saturating_add(length);
+    let whole = end.saturating_add(after);
+    if buffer.len() < whole {
+        return Err(Error::NoSpace { what: WHAT, wanted: whole });
+    }
+    slide(buffer, 0, before, length);
+    buffer.iter_mut().zip(head.iter().take(before)).for_each(|(to, from)| *to = *from);
+    buffer.iter_mut().skip(end).zip(tail.iter().take(after)).for_each(|(to, from)| *to = *from);
+    Ok(whole)
 }
 
 /// Reads a credential record.
+///
+/// # Errors
+/// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
 pub fn read_credential(octets: &[u8]) -> Result<Credential<'_>, Error> {
     let (mut certificates, mut leaf, mut not_before, mut not_after) = (None, None, None, None);
     fields("credential", octets, |key, d| {
         match key {
             1 => certificates = Some(d.bytes()?),
             2 => {
-                d.array()?;
-                leaf = Some((d.u32()?, d.u32()?));
+                let pair = d.array()? == Some(2);
+                leaf = Some((d.u32()?, d.u32()?)).filter(|_| pair);
             }
             3 => not_before = Some(UnixTime(d.u64()?)),
             4 => not_after = Some(UnixTime(d.u64()?)),
@@ -106,7 +128,10 @@ pub fn read_credential(octets: &[u8]) -> Result<Credential<'_>, Error> {
     Ok(Credential { certificates, leaf, not_before, not_after })
 }
 
-/// Writes the live pointer: which slot is live. Storing it is the commit.
+/// Writes the live pointer: which slot is live. Storing it is the commit; its length in octets.
+///
+/// # Errors
+/// [`Error::NoSpace`] with the octets wanted.
 pub fn write_live(slot: Slot, into: &mut [u8]) -> Result<usize, Error> {
     encode("live pointer", 8, into, |e| {
         e.map(2)?.u8(0)?.u8(VERSION)?.u8(1)?.u8(slot.number())?;
@@ -115,19 +140,26 @@ pub fn write_live(slot: Slot, into: &mut [u8]) -> Result<usize, Error> {
 }
 
 /// Reads the live pointer.
+///
+/// # Errors
+/// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
 pub fn read_live(octets: &[u8]) -> Result<Slot, Error> {
     let mut slot = None;
     fields("live pointer", octets, |key, d| {
         match key {
-            1 => slot = Slot::from_number(d.u8()?),
+            // the birth credential is never live; its "other" slot would lose its key
+            1 => slot = Slot::from_number(d.u8()?).filter(|slot| *slot != Slot::Birth),
             _ => d.skip()?,
         }
         Ok(())
     })?;
-    slot.ok_or(Error::Stored { what: "live pointer", problem: "it names no slot" })
+    slot.ok_or(Error::Stored { what: "live pointer", problem: "it names neither slot A nor slot B" })
 }
 
-/// Writes the trust anchors fetched by the device: concatenated DER certificates.
+/// Writes the trust anchors fetched by the device: concatenated DER certificates; its length in octets.
+///
+/// # Errors
+/// [`Error::NoSpace`] with the octets wanted.
 pub fn write_anchors(certificates: &[u8], into: &mut [u8]) -> Result<usize, Error> {
     encode("trust anchors", certificates.len(), into, |e| {
         e.map(2)?.u8(0)?.u8(VERSION)?.u8(1)?.bytes(certificates)?;
@@ -136,6 +168,9 @@ pub fn write_anchors(certificates: &[u8], into: &mut [u8]) -> Result<usize, Erro
 }
 
 /// Reads the trust anchors: concatenated DER certificates.
+///
+/// # Errors
+/// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
 pub fn read_anchors(octets: &[u8]) -> Result<&[u8], Error> {
     let mut certificates = None;
     fields("trust anchors", octets, |key, d| {
@@ -148,7 +183,10 @@ pub fn read_anchors(octets: &[u8]) -> Result<&[u8], Error> {
     certificates.ok_or(Error::Stored { what: "trust anchors", problem: "the certificates are missing" })
 }
 
-/// Writes the clock floor.
+/// Writes the clock floor; its length in octets.
+///
+/// # Errors
+/// [`Error::NoSpace`] with the octets wanted.
 pub fn write_floor(floor: UnixTime, into: &mut [u8]) -> Result<usize, Error> {
     encode("clock floor", 16, into, |e| {
         e.map(2)?.u8(0)?.u8(VERSION)?.u8(1)?.u64(floor.0)?;
@@ -157,6 +195,9 @@ pub fn write_floor(floor: UnixTime, into: &mut [u8]) -> Result<usize, Error> {
 }
 
 /// Reads the clock floor.
+///
+/// # Errors
+/// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
 pub fn read_floor(octets: &[u8]) -> Result<UnixTime, Error> {
     let mut floor = None;
     fields("clock floor", octets, |key, d| {
@@ -192,16 +233,19 @@ fn fields<'a>(
     octets: &'a [u8],
     mut read: impl FnMut(u8, &mut Decoder<'a>) -> Result<(), minicbor::decode::Error>,
 ) -> Result<(), Error> {
-    let corrupt = |_| Error::Stored { what, problem: "it is corrupt; the device will enrol into the other slot" };
+    let corrupt = |_| Error::Stored { what, problem: "it is corrupt; the device does without it or makes it anew" };
+    if octets.is_empty() {
+        return Err(Error::Stored { what, problem: "it is missing; the device does without it or makes it anew" });
+    }
     let mut d = Decoder::new(octets);
     let count = d.map().map_err(corrupt)?.unwrap_or(0);
     let mut version = None;
     for _ in 0..count {
         let key = d.u8().map_err(corrupt)?;
         match (version, key) {
-            (None, 0) => match d.u8().map_err(corrupt)? {
+            (None, 0) => match d.u64().map_err(corrupt)? {
                 0 => return Err(Error::Stored { what, problem: "version 0 does not exist" }),
-                v if v > VERSION => return Err(Error::Newer { what }),
+                v if v > u64::from(VERSION) => return Err(Error::Newer { what }),
                 v => version = Some(v),
             },
             (Some(_), 1..) => read(key, &mut d).map_err(corrupt)?,
@@ -209,4 +253,90 @@ fn fields<'a>(
         }
     }
     version.map(|_| ()).ok_or(Error::Stored { what, problem: "it has no version" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MISSING: &str = "a field is missing or out of range; enrol again";
+
+    fn problem<T>(result: Result<T, Error>) -> &'static str {
+        match result.err() {
+            Some(Error::Stored { problem, .. }) => problem,
+            Some(Error::Newer { .. }) => "newer",
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pointer_is_read_or_named_wrong() {
+        let mut room = [0; 16];
+        for slot in [Slot::A, Slot::B] {
+            let length = write_live(slot, &mut room).unwrap();
+            assert_eq!(read_live(&room[..length]), Ok(slot));
+            assert_eq!(
+                write_live(slot, &mut room[..length - 1]),
+                Err(Error::NoSpace { what: "live pointer", wanted: 56 })
+            );
+        }
+        assert_eq!(read_live(&[0xa3, 0, 1, 1, 1, 9, 0x82, 1, 2]), Ok(Slot::A), "unknown fields are skipped");
+        for (record, wanted) in [
+            (&[][..], "missing"),
+            (&[0xff], "corrupt"),
+            (&[0xa2, 0, 1, 1], "corrupt"),             // cut short
+            (&[0x82, 0, 1], "corrupt"),                // an array
+            (&[0xbf, 0, 1, 1, 1, 0xff], "no version"), // indefinite length: this crate writes none
+            (&[0xa0], "no version"),
+            (&[0xa1, 0, 1], "neither slot"),
+            (&[0xa1, 0, 1, 1, 1], "neither slot"), // what follows the map is no part of it
+            (&[0xa2, 0, 1, 1, 0], "neither slot"), // birth
+            (&[0xa2, 0, 1, 1, 3], "neither slot"),
+            (&[0xa2, 0, 1, 1, 0x20], "corrupt"),          // -1
+            (&[0xa2, 0, 1, 0xf9, 0x3c, 0, 1], "corrupt"), // key 1.0
+            (&[0xa2, 0, 0xf9, 0x3c, 0, 1, 1], "corrupt"), // version 1.0
+            (&[0xa2, 1, 1, 0, 1], "begin"),
+            (&[0xa3, 0, 1, 0, 1, 1, 1], "begin"), // version twice
+            (&[0xa2, 0, 0, 1, 1], "version 0"),
+            (&[0xa2, 0, 2, 1, 1], "newer"),
+            (&[0xa2, 0, 0x19, 1, 0, 1, 1], "newer"), // 256
+        ] {
+            let problem = problem(read_live(record));
+            assert!(problem.contains(wanted), "{record:02x?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_read_or_named_wrong() {
+        // {0: 1, 1: h'aabbcc', 2: [1, 3], 3: 5, 4: 6}
+        let good = [0xa5, 0, 1, 1, 0x43, 0xaa, 0xbb, 0xcc, 2, 0x82, 1, 3, 3, 5, 4, 6];
+        let read = read_credential(&good).unwrap();
+        assert_eq!((read.certificates, read.leaf), (&[0xaa, 0xbb, 0xcc][..], &[0xbb, 0xcc][..]));
+        assert_eq!((read.not_before, read.not_after), (UnixTime(5), UnixTime(6)));
+        for cut in 0..good.len() {
+            assert!(!problem(read_credential(&good[..cut])).is_empty());
+        }
+        for (at, octet, wanted) in [
+            (10, 4, MISSING),   // ends before it starts
+            (11, 4, MISSING),   // ends after the certificates
+            (9, 0x83, MISSING), // three numbers
+            (8, 9, MISSING),    // no range
+            (14, 3, MISSING),   // notBefore twice, no notAfter
+        ] {
+            let mut record = good;
+            record[at] = octet;
+            let problem = problem(read_credential(&record));
+            assert!(problem == wanted || problem.contains("corrupt"), "{at}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_record_takes_no_more_than_the_overhead() {
+        let mut room = [0; 4096];
+        let length = write_anchors(&[7; 3072], &mut room).unwrap();
+        assert!(length <= 3072 + OVERHEAD);
+        assert_eq!(read_anchors(&room[..length]), Ok(&[7; 3072][..]));
+        let length = write_floor(UnixTime(u64::MAX), &mut room).unwrap();
+        assert_eq!(read_floor(&room[..length]), Ok(UnixTime(u64::MAX)));
+    }
 }

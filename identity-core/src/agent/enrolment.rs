@@ -11,8 +11,9 @@ use crate::crypto::{self, sha256};
 use crate::enrol::{Context, Next, Stage};
 use crate::keys::Slot;
 use crate::record::{self, Record};
-use crate::time::{Instant, Judge, Now};
+use crate::time::{Instant, Judge, Now, UnixTime};
 use crate::trust::Anchors;
+use crate::x509::cert::Certificate;
 use crate::x509::csr::{self, CsrRequest};
 use crate::x509::verify::accept_issued;
 
@@ -24,6 +25,8 @@ pub(super) struct Enrolment {
     live: Option<Slot>,
     /// Whether the live identity vouches for the new one; else the bootstrap does.
     renewal: bool,
+    /// When the live identity ended, if that is why it does not.
+    ended: Option<UnixTime>,
     phase: Phase,
     /// Nothing before this instant.
     until: Option<Instant>,
@@ -48,22 +51,27 @@ enum Phase {
         record: usize,
         then: Stage,
     },
-    /// Store the record in `memory.credential`.
-    StoreCredential,
-    Commit,
+    /// Store the first `record` octets of `memory.reply`; `memory.credential` holds the live credential up to the commit.
+    StoreCredential {
+        record: usize,
+    },
+    Commit {
+        record: usize,
+    },
     DestroyOld,
 }
 
 impl Enrolment {
     /// A first enrolment into `fill`; `live` is the slot that the pointer names, if any, however useless.
     pub(super) const fn first(fill: Slot, live: Option<Slot>) -> Self {
-        Self { fill, live, renewal: false, phase: Phase::Identity, until: None, backoff: Backoff::new() }
+        let (phase, backoff) = (Phase::Identity, Backoff::new());
+        Self { fill, live, renewal: false, ended: None, phase, until: None, backoff }
     }
 
     /// Renewal of the live slot. An expired certificate vouches for nothing: the bootstrap does.
-    pub(super) const fn renewal(live: Slot, expired: bool) -> Self {
-        let first = Self::first(live.other(), Some(live));
-        Self { renewal: !expired, ..first }
+    pub(super) fn renewal(live: Slot, not_after: UnixTime, judge: Judge) -> Self {
+        let expired = judge.at_least() >= not_after;
+        Self { renewal: !expired, ended: expired.then_some(not_after), ..Self::first(live.other(), Some(live)) }
     }
 
     /// Until when it waits, if it does.
@@ -74,16 +82,26 @@ impl Enrolment {
     /// The live slot, while its credential is in memory and can serve: between the tries of a renewal.
     pub(super) fn serves(&self, now: Now) -> Option<Slot> {
         self.waits_until(now)?;
-        let untouched = matches!(self.phase, Phase::Ask(_) | Phase::Generate(_) | Phase::Sign { .. });
-        self.live.filter(|_| self.renewal && untouched)
+        let loaded = !matches!(self.phase, Phase::Identity | Phase::DestroyOld);
+        self.live.filter(|_| self.renewal && loaded)
     }
 
-    /// Whether the identity that vouches for a renewal has expired meanwhile.
-    pub(super) fn outlived(&self, shared: &Shared<'_>, judge: Judge) -> Option<Slot> {
-        let live = self.live.filter(|_| self.renewal)?;
-        let exchanging = matches!(self.phase, Phase::Ask(_) | Phase::Generate(_) | Phase::Sign { .. });
-        let expired = shared.live_credential().is_some_and(|c| judge.at_least() >= c.not_after);
-        (exchanging && expired).then_some(live)
+    /// Whether nothing was issued yet.
+    const fn is_asking(&self) -> bool {
+        !matches!(self.phase, Phase::StoreCredential { .. } | Phase::Commit { .. } | Phase::DestroyOld)
+    }
+
+    /// The identity that vouches for a renewal and its end, if that has passed meanwhile.
+    pub(super) fn outlived(&self, shared: &Shared<'_>, judge: Judge) -> Option<(Slot, UnixTime)> {
+        let live = self.live.filter(|_| self.renewal && self.is_asking() && !matches!(self.phase, Phase::Identity))?;
+        let end = shared.live_credential()?.not_after;
+        (judge.at_least() >= end).then_some((live, end))
+    }
+
+    /// The live slot, if it was taken for expired and a wall clock now says that it is not.
+    pub(super) fn revived(&self, judge: Judge) -> Option<Slot> {
+        let end = self.ended.filter(|_| self.is_asking())?;
+        self.live.filter(|_| matches!(judge, Judge::Wall(now) if now < end))
     }
 
     fn context<'a>(&self, config: &'a Config, shared: &'a Shared<'_>, now: Now) -> Context<'a> {
@@ -117,13 +135,13 @@ impl Enrolment {
             Phase::StoreAnchors { record, .. } => {
                 Step::Store { record: Record::Anchors, bytes: shared.memory.reply.get(..record).unwrap_or_default() }
             }
-            Phase::StoreCredential => Step::Store {
+            Phase::StoreCredential { record } => Step::Store {
                 record: Record::Credential(self.fill),
-                bytes: shared.memory.credential.get(..shared.credential).unwrap_or_default(),
+                bytes: shared.memory.reply.get(..record).unwrap_or_default(),
             },
-            Phase::Commit => {
-                let length = record::write_live(self.fill, shared.memory.reply).unwrap_or(0);
-                Step::Store { record: Record::Live, bytes: shared.memory.reply.get(..length).unwrap_or_default() }
+            Phase::Commit { .. } => {
+                let length = record::write_live(self.fill, shared.memory.request).unwrap_or(0);
+                Step::Store { record: Record::Live, bytes: shared.memory.request.get(..length).unwrap_or_default() }
             }
             Phase::DestroyOld => Step::Destroy { slot: self.fill.other() },
         }
@@ -152,11 +170,12 @@ impl Enrolment {
         now: Now,
         outcome: Outcome,
     ) -> Result<Option<State>, Error> {
-        if self.waits_until(now).is_some() {
-            return Ok(None); // an answer to Idle
-        }
         self.until = None;
         self.phase = match (self.phase, outcome) {
+            // the new identity is committed: the old key is tried again at the next boot
+            (Phase::DestroyOld, Outcome::Failed(failure)) => {
+                return self.ready(shared, now, Some(failure.error)).map(Some);
+            }
             (_, Outcome::Failed(failure)) => return Err(failure.error),
             (Phase::Identity, Outcome::Loaded(_) | Outcome::Absent) => {
                 shared.credential = match outcome {
@@ -164,7 +183,7 @@ impl Enrolment {
                     _ => 0,
                 };
                 let next = config.profile.enrol.start(&self.context(config, shared, now))?;
-                self.follow(next, shared, now)?
+                self.follow(next, shared, now, None)?
             }
             (Phase::Ask(stage), Outcome::Reply(reply)) => {
                 let judge = shared.judge(now);
@@ -183,13 +202,13 @@ impl Enrolment {
                 match next {
                     Next::Anchors { length, then } => self.adopt_anchors(shared, length, then)?,
                     Next::Issued { length } => self.accept(config, shared, now, length)?,
-                    other => self.follow(other, shared, now)?,
+                    // a date is meant by the server's clock, whatever ours shows
+                    other => self.follow(other, shared, now, reply.date.or(now.wall))?,
                 }
             }
             (Phase::Lookup(then), Outcome::Absent) => Phase::Generate(then),
             (Phase::Lookup(then) | Phase::Generate(then), Outcome::Done) => {
-                let request = CsrRequest { subject: config.subject, names: config.names, public: &shared.public };
-                let info = csr::write_info(&request, shared.memory.request)?;
+                let info = self.request(config, shared)?;
                 shared.digest = sha256(shared.memory.request.get(..info).unwrap_or_default());
                 Phase::Sign { info, then }
             }
@@ -199,21 +218,33 @@ impl Enrolment {
                 Phase::Ask(then)
             }
             (Phase::StoreAnchors { then, .. }, Outcome::Done) => Phase::Ask(then),
-            (Phase::StoreCredential, Outcome::Done) => Phase::Commit,
-            (Phase::Commit, Outcome::Done) if self.live.is_some() => Phase::DestroyOld,
-            (Phase::Commit | Phase::DestroyOld, Outcome::Done) => {
-                let credential = shared.live_credential().ok_or(WRONG_OUTCOME)?;
-                let ready = Ready::new(self.fill, credential.not_before, credential.not_after);
-                shared.trouble = None;
-                return Ok(Some(State::Ready(ready)));
+            (Phase::StoreCredential { record }, Outcome::Done) => Phase::Commit { record },
+            (Phase::Commit { record }, Outcome::Done) => {
+                let Shared { memory, credential, .. } = &mut *shared;
+                let octets = memory.reply.get(..record).unwrap_or_default();
+                memory.credential.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+                *credential = record;
+                if self.live.is_none() {
+                    return self.ready(shared, now, None).map(Some);
+                }
+                Phase::DestroyOld
             }
+            (Phase::DestroyOld, Outcome::Done) => return self.ready(shared, now, None).map(Some),
             _ => return Err(WRONG_OUTCOME),
         };
         Ok(None)
     }
 
+    /// The committed identity, and what went wrong after the commit.
+    fn ready(&self, shared: &mut Shared<'_>, now: Now, trouble: Option<Error>) -> Result<State, Error> {
+        let credential = shared.live_credential().ok_or(WRONG_OUTCOME)?;
+        let ready = Ready::new(self.fill, credential.not_before, credential.not_after);
+        shared.trouble = trouble;
+        Ok(State::Ready(ready.rested(now, shared.judge(now))))
+    }
+
     /// The phase that `next` asks for.
-    fn follow(&mut self, next: Next, shared: &Shared<'_>, now: Now) -> Result<Phase, Error> {
+    fn follow(&mut self, next: Next, shared: &Shared<'_>, now: Now, wall: Option<UnixTime>) -> Result<Phase, Error> {
         Ok(match next {
             Next::Ask(stage) => {
                 self.backoff.reset();
@@ -223,7 +254,7 @@ impl Enrolment {
             Next::Csr(then) if self.renewal => Phase::Generate(then),
             Next::Csr(then) => Phase::Lookup(then),
             Next::Later { retry_after, stage } => {
-                let wait = self.backoff.as_asked(retry_after, now, &shared.public);
+                let wait = self.backoff.as_asked(retry_after, wall, &shared.device);
                 self.until = Some(now.mono.after_ms(wait));
                 Phase::Ask(stage)
             }
@@ -234,7 +265,10 @@ impl Enrolment {
     fn adopt_anchors(&mut self, shared: &mut Shared<'_>, length: usize, then: Stage) -> Result<Phase, Error> {
         let memory = &mut shared.memory;
         let certificates = memory.reply.get(..length).unwrap_or_default();
-        let room = memory.anchors.get_mut(..length).ok_or(Error::NoSpace { what: "trust anchors", wanted: length })?;
+        let room = memory
+            .anchors
+            .get_mut(..length)
+            .ok_or(Error::NoSpace { what: "trust anchors (memory::ANCHORS)", wanted: length })?;
         room.iter_mut().zip(certificates).for_each(|(to, from)| *to = *from);
         shared.anchors = length;
         self.backoff.reset();
@@ -242,21 +276,35 @@ impl Enrolment {
         Ok(Phase::StoreAnchors { record, then })
     }
 
+    /// Writes what is to be signed: at renewal with the names that the CA gave (RFC 7030 §4.2.2), else with ours.
+    fn request(&self, config: &Config, shared: &mut Shared<'_>) -> Result<usize, Error> {
+        let Shared { memory, credential, public, .. } = shared;
+        match client(memory.credential.get(..*credential), self.fill).filter(|_| self.renewal) {
+            Some(live) => csr::write_renewal(&Certificate::parse(live.certificate)?, public, memory.request),
+            None => {
+                csr::write_info(&CsrRequest { subject: config.subject, names: config.names, public }, memory.request)
+            }
+        }
+    }
+
     /// Checks the issued certificates against key, anchors, purpose and dates; only then are they made a record.
     fn accept(&mut self, config: &Config, shared: &mut Shared<'_>, now: Now, length: usize) -> Result<Phase, Error> {
         let certificates = shared.memory.reply.get(..length).unwrap_or_default();
         let issued =
             accept_issued(crypto::ALGORITHMS, certificates, &shared.public, shared.anchors(config), shared.judge(now))?;
-        let Shared { memory, credential, .. } = shared;
-        let certificates = memory.reply.get(..length).unwrap_or_default();
-        *credential = record::write_credential(&issued, certificates, memory.credential)?;
+        let memory = &mut shared.memory;
+        let record = record::write_credential(&issued, memory.reply, length)?;
+        let room = memory.credential.len();
+        if record > room {
+            return Err(Error::NoSpace { what: "the issued certificates (memory::CREDENTIAL)", wanted: record });
+        }
         self.backoff.reset();
-        Ok(Phase::StoreCredential)
+        Ok(Phase::StoreCredential { record })
     }
 
     /// Waits before trying the same phase again.
     pub(super) fn failed(&mut self, shared: &Shared<'_>, now: Now, refused: bool) {
-        let wait = self.backoff.after_failure(refused, &shared.public);
+        let wait = self.backoff.after_failure(refused, &shared.device);
         self.until = Some(now.mono.after_ms(wait));
     }
 }

@@ -23,7 +23,7 @@ use crate::trust::Anchors;
 use boot::Boot;
 use enrolment::Enrolment;
 use ready::Ready;
-use step::{Cause, ClientIdentity, Failure, Outcome, Step};
+use step::{Cause, ClientIdentity, Outcome, Step};
 
 /// The device's identity over its life: boot, enrolment, ready, renewal.
 ///
@@ -33,6 +33,8 @@ pub struct Agent<'m> {
     config: &'m Config,
     state: State,
     shared: Shared<'m>,
+    /// The step last given was to idle.
+    idle: bool,
 }
 
 enum State {
@@ -55,6 +57,8 @@ struct Shared<'m> {
     public: PublicKey,
     signature: Signature,
     digest: Digest,
+    /// What jitter is drawn from.
+    device: Digest,
     floor: UnixTime,
     /// The last failure, until something succeeds.
     trouble: Option<Error>,
@@ -99,38 +103,51 @@ impl<'m> Agent<'m> {
             public: PublicKey::EMPTY,
             signature: Signature::EMPTY,
             digest: [0; 32],
+            device: backoff::device(config),
             floor: config.built,
             trouble: None,
         };
-        Self { config, state: State::Boot(Boot::Floor), shared }
+        Self { config, state: State::Boot(Boot::new()), shared, idle: false }
     }
 
     /// The next step. Asking again gives the same step until `done` is called or time passes.
     pub fn poll(&mut self, now: Now) -> Step<'_> {
         let shared = &mut self.shared;
         let judge = shared.judge(now);
-        // the only changes that time alone makes: renewal is due, or the identity that vouches for it has expired
+        // the only changes that time alone makes: renewal is due, the identity that vouches for it has expired, or the clock
+        // that said so was wrong
         match &self.state {
-            State::Ready(ready) if ready.is_due(judge) => {
-                self.state = State::Enrolment(Enrolment::renewal(ready.slot, ready.is_expired(judge)));
+            State::Ready(ready) if ready.is_due(now, judge) || shared.trusts_nobody(self.config) => {
+                self.state = State::Enrolment(Enrolment::renewal(ready.slot, ready.not_after, judge));
             }
             State::Enrolment(enrolment) => {
-                if let Some(live) = enrolment.outlived(shared, judge) {
-                    self.state = State::Enrolment(Enrolment::renewal(live, true));
+                if let Some(live) = enrolment.revived(judge) {
+                    self.state = State::Boot(Boot::again(live));
+                } else if let Some((live, not_after)) = enrolment.outlived(shared, judge) {
+                    self.state = State::Enrolment(Enrolment::renewal(live, not_after, judge));
                 }
             }
             _ => {}
         }
-        match &mut self.state {
-            State::Boot(boot) => boot.step(shared),
+        let step = match &mut self.state {
+            State::Boot(boot) => boot.step(shared, now),
             State::Enrolment(enrolment) => enrolment.step(self.config, shared, now),
             State::Ready(ready) => ready.step(shared, now),
             State::Stuck(_) => Step::Idle { until: Instant(u64::MAX) },
-        }
+        };
+        self.idle = matches!(step, Step::Idle { .. });
+        step
     }
 
-    /// Says how the step went. The error, if any, is for the log: the agent has dealt with it.
+    /// Says how the step went.
+    ///
+    /// # Errors
+    /// What went wrong, for the log: the agent has dealt with it, and waits or is stuck as [`status`](Self::status) says.
     pub fn done(&mut self, now: Now, outcome: Outcome) -> Result<(), Error> {
+        if self.idle {
+            // whenever it comes: it must not pass for the answer to the step that was waited for
+            return Ok(());
+        }
         let next = match &mut self.state {
             State::Boot(boot) => boot.done(&mut self.shared, outcome),
             State::Enrolment(enrolment) => enrolment.done(self.config, &mut self.shared, now, outcome),
@@ -146,11 +163,16 @@ impl<'m> Agent<'m> {
             Err(error) => {
                 self.shared.trouble = Some(error);
                 let newer = matches!(error, Error::Newer { .. });
-                let transient = matches!(outcome, Outcome::Failed(Failure { cause: Cause::Transient, .. }));
+                let transient = match outcome {
+                    Outcome::Failed(failure) => failure.cause == Cause::Transient,
+                    // the server stumbled (RFC 9110 §15.5.9, §15.6), and may stand again in a moment
+                    _ => matches!(error, Error::Refused { code: 408 | 429 | 500 | 502..=504, .. }),
+                };
                 match &mut self.state {
                     // nothing may be overwritten
                     _ if newer => self.state = State::Stuck(error),
                     State::Enrolment(enrolment) => enrolment.failed(&self.shared, now, !transient),
+                    State::Boot(boot) if transient => boot.failed(&self.shared, now),
                     State::Boot(_) => self.state = State::Stuck(error),
                     State::Ready(_) | State::Stuck(_) => {}
                 }
@@ -163,14 +185,15 @@ impl<'m> Agent<'m> {
     #[must_use]
     pub fn status(&self, now: Now) -> Status {
         match &self.state {
-            State::Boot(_) => Status::Working,
-            State::Enrolment(enrolment) => match enrolment.waits_until(now) {
-                Some(until) => Status::Waiting { until, trouble: self.shared.trouble },
-                None => Status::Working,
-            },
+            State::Boot(boot) => self.working(boot.waits_until(now)),
+            State::Enrolment(enrolment) => self.working(enrolment.waits_until(now)),
             State::Ready(r) => Status::Ready { slot: r.slot, not_before: r.not_before, not_after: r.not_after },
             State::Stuck(error) => Status::Stuck(*error),
         }
+    }
+
+    fn working(&self, waits_until: Option<Instant>) -> Status {
+        waits_until.map_or(Status::Working, |until| Status::Waiting { until, trouble: self.shared.trouble })
     }
 
     /// The last failure, until something succeeds.
@@ -180,6 +203,9 @@ impl<'m> Agent<'m> {
     }
 
     /// Everything a connection to the broker needs, when there is a usable identity.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if the session's configuration is wrong.
     pub fn session(&self, now: Now) -> Option<Result<Login<'_>, Error>> {
         let slot = match &self.state {
             State::Ready(ready) => ready.slot,
@@ -215,6 +241,11 @@ impl Shared<'_> {
 
     fn anchors<'a>(&'a self, config: &'a Config) -> Anchors<'a> {
         Anchors { configured: config.anchors, fetched: self.memory.anchors.get(..self.anchors).unwrap_or_default() }
+    }
+
+    /// The fetched anchors were lost, and firmware has none: no server can be checked before they are fetched anew.
+    const fn trusts_nobody(&self, config: &Config) -> bool {
+        self.anchors == 0 && config.anchors.is_empty()
     }
 
     fn live_credential(&self) -> Option<Credential<'_>> {

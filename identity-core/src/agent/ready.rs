@@ -5,10 +5,13 @@ use crate::Error;
 use crate::agent::step::Outcome;
 use crate::keys::Slot;
 use crate::record::{self, Record};
-use crate::time::{Judge, Now, UnixTime};
+use crate::time::{Instant, Judge, Now, UnixTime};
 
 /// The share of a certificate's life after which it is renewed: 2/3.
 const RENEW_AFTER: (u64, u64) = (2, 3);
+/// Least and longest time from one renewal to the next, in seconds; in between it is half of what is left of the life. A CA may
+/// backdate a certificate, or cut it to its own end, so that two thirds of its life have passed when it is issued.
+const REST_S: (u64, u64) = (60, 3_600);
 /// How far trusted time must have passed the stored floor before it is written again: a day, for the flash's sake.
 const FLOOR_EVERY_S: u64 = 86_400;
 /// How long to idle without a wall clock before looking again, in seconds.
@@ -18,7 +21,9 @@ pub(super) struct Ready {
     pub(super) slot: Slot,
     pub(super) not_before: UnixTime,
     pub(super) not_after: UnixTime,
-    pub(super) renew_at: UnixTime,
+    renew_at: UnixTime,
+    /// No renewal before this instant.
+    rested: Instant,
     /// The floor being written.
     writing: Option<UnixTime>,
 }
@@ -28,26 +33,29 @@ impl Ready {
         let life = not_after.0.saturating_sub(not_before.0);
         let (share, of) = RENEW_AFTER;
         let renew_at = UnixTime(not_before.0.saturating_add((life / of).saturating_mul(share)));
-        Self { slot, not_before, not_after, renew_at, writing: None }
+        Self { slot, not_before, not_after, renew_at, rested: Instant(0), writing: None }
     }
 
-    pub(super) fn is_due(&self, judge: Judge) -> bool {
-        judge.at_least() >= self.renew_at
+    /// The same after an enrolment at `now`.
+    pub(super) fn rested(self, now: Now, judge: Judge) -> Self {
+        let left = self.not_after.0.saturating_sub(judge.at_least().max(self.not_before).0);
+        let (least, longest) = REST_S;
+        Self { rested: now.mono.after_seconds((left / 2).clamp(least, longest)), ..self }
     }
 
-    pub(super) fn is_expired(&self, judge: Judge) -> bool {
-        judge.at_least() >= self.not_after
+    pub(super) fn is_due(&self, now: Now, judge: Judge) -> bool {
+        judge.at_least() >= self.renew_at && now.mono >= self.rested
     }
 
     pub(super) fn step<'a>(&mut self, shared: &'a mut Shared<'_>, now: Now) -> Step<'a> {
         let until = match now.wall {
-            None => now.mono.after_seconds(BLIND_S),
+            None => now.mono.after_seconds(BLIND_S).max(self.rested),
             Some(wall) => {
                 if self.writing.is_none() && wall.0.saturating_sub(shared.floor.0) >= FLOOR_EVERY_S {
                     self.writing = Some(wall);
                 }
                 let due = self.renew_at.0.saturating_sub(wall.0);
-                now.mono.after_seconds(due.min(FLOOR_EVERY_S))
+                now.mono.after_seconds(due.min(FLOOR_EVERY_S)).max(self.rested)
             }
         };
         if let Some(floor) = self.writing

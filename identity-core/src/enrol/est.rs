@@ -36,17 +36,26 @@ pub struct Est {
     pub host: &'static str,
     /// TCP port; 443 by the standard.
     pub port: u16,
-    /// The CA label in the path (RFC 7030 §3.2.2), if the server has several CAs.
+    /// The CA label in the path (RFC 7030 §3.2.2), if the server has several CAs: 1 to 64 octets.
     pub label: Option<&'static str>,
     /// How the first enrolment is authorised.
     pub bootstrap: Bootstrap,
-    /// SHA-256 of the root CA's DER certificate: bootstraps trust where `Config::anchors` has none for this server
-    /// (RFC 7030 §4.1.1).
+    /// SHA-256 of the root CA's DER certificate, 32 octets: bootstraps trust in this server (RFC 7030 §4.1.1), also where
+    /// `Config::anchors` has anchors for others.
     pub pinned: Option<[u8; 32]>,
 }
 
 /// Longest CA label, in octets.
 const LABEL: usize = 64;
+
+/// What a label must not be, or it would name an operation of the unlabelled CA. RFC 7030 §3.2.2.
+const OPERATIONS: [&str; 6] = ["cacerts", "csrattrs", "fullcmc", "serverkeygen", "simpleenroll", "simplereenroll"];
+
+/// Whether it is a path segment that needs no escape (RFC 3986 §2.3).
+fn is_label(label: &str) -> bool {
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet);
+    (1..=LABEL).contains(&label.len()) && label.bytes().all(plain) && !OPERATIONS.contains(&label)
+}
 
 /// CA certificates from a server not authenticated yet, to be held against the pinned fingerprint.
 const PROVISIONAL: Stage = Stage(0);
@@ -54,6 +63,8 @@ const CACERTS: Stage = Stage(1);
 const CSRATTRS: Stage = Stage(2);
 const ENROLL: Stage = Stage(3);
 const REENROLL: Stage = Stage(4);
+/// CSR attributes from a server that wants to know who asks.
+const CSRATTRS_AS: Stage = Stage(5);
 
 impl Enrol for Est {
     fn start(&self, context: &Context<'_>) -> Result<Next, Error> {
@@ -62,25 +73,33 @@ impl Enrol for Est {
                 "EST: bootstrap is BirthCertificate, but slot Birth holds no credential; provision one, or use a secret",
             ));
         }
-        if self.label.is_some_and(|label| label.len() > LABEL) {
-            return Err(Error::Misuse("EST: label is longer than 64 octets"));
+        if !self.label.is_none_or(is_label) {
+            return Err(Error::Misuse(
+                "EST: label: 1 to 64 of A-Z a-z 0-9 - . _ ~ and no name of an operation (RFC 7030 section 3.2.2)",
+            ));
         }
-        Ok(match (context.anchors.fetched.is_empty(), context.anchors.is_empty(), &self.pinned) {
-            (false, ..) => Next::Ask(CSRATTRS),
-            (true, true, Some(_)) => Next::Ask(PROVISIONAL),
-            (true, true, None) => {
-                return Err(Error::Misuse(
-                    "EST: no trust anchor; set `Config::anchors`, or `pinned` to the SHA-256 of the root CA",
-                ));
-            }
-            (true, false, _) => Next::Ask(CACERTS),
-        })
+        if let Bootstrap::Secret { user, .. } = self.bootstrap
+            && user.contains(':')
+        {
+            return Err(Error::Misuse("EST: the user name of the secret has a colon, which HTTP basic cannot carry"));
+        }
+        let fetched = !context.anchors.fetched.is_empty();
+        match self.pinned {
+            // before a first enrolment always: a cut may have left the pinned one alone, without those below it
+            _ if fetched && !context.renewal => Ok(Next::Ask(CACERTS)),
+            _ if fetched => Ok(Next::Ask(CSRATTRS)),
+            Some(_) => Ok(Next::Ask(PROVISIONAL)),
+            None if !context.anchors.is_empty() => Ok(Next::Ask(CACERTS)),
+            None => Err(Error::Misuse(
+                "EST: no trust anchor; set `Config::anchors`, or `pinned` to the SHA-256 of the root CA",
+            )),
+        }
     }
 
     fn request<'a>(&'a self, stage: Stage, context: &Context<'a>, path: &'a mut Path) -> Request<'a> {
         let (operation, purpose, accept) = match stage {
             PROVISIONAL | CACERTS => ("cacerts", "EST cacerts", "application/pkcs7-mime"),
-            CSRATTRS => ("csrattrs", "EST csrattrs", "application/csrattrs"),
+            CSRATTRS | CSRATTRS_AS => ("csrattrs", "EST csrattrs", "application/csrattrs"),
             REENROLL => ("simplereenroll", "EST simplereenroll", "application/pkcs7-mime"),
             _ => ("simpleenroll", "EST simpleenroll", "application/pkcs7-mime"),
         };
@@ -89,8 +108,9 @@ impl Enrol for Est {
             Some(label) => write!(path, "/.well-known/est/{label}/{operation}"),
             None => write!(path, "/.well-known/est/{operation}"),
         };
-        debug_assert!(written.is_ok(), "start() checked the label");
-
+        if written.is_err() {
+            path.clear(); // not reached: start() checked the label
+        }
         let enrolling = matches!(stage, ENROLL | REENROLL);
         let provisional = stage == PROVISIONAL;
         Request {
@@ -102,12 +122,8 @@ impl Enrol for Est {
             accept,
             content_type: if enrolling { "application/pkcs10" } else { "" },
             base64: enrolling,
-            authorization: match self.bootstrap {
-                // a secret is spent on the request that needs it, and never shown to an unproven server
-                Bootstrap::Secret { user, password } if stage == ENROLL => Authorization::Basic { user, password },
-                Bootstrap::Bearer(token) if stage == ENROLL => Authorization::Bearer(token),
-                _ => Authorization::None,
-            },
+            // a secret goes to the request that needs it, and never to an unproven server
+            authorization: if matches!(stage, ENROLL | CSRATTRS_AS) { self.secret() } else { Authorization::None },
             body: if enrolling { context.csr } else { &[] },
             trust: if provisional { Trust::Provisional } else { Trust::Anchors(context.anchors) },
             judge: context.judge,
@@ -118,7 +134,7 @@ impl Enrol for Est {
     fn reply(&self, stage: Stage, context: &Context<'_>, reply: &Reply, body: &mut [u8]) -> Result<Next, Error> {
         let by = match stage {
             PROVISIONAL | CACERTS => "EST cacerts",
-            CSRATTRS => "EST csrattrs",
+            CSRATTRS | CSRATTRS_AS => "EST csrattrs",
             REENROLL => "EST simplereenroll",
             _ => "EST simpleenroll",
         };
@@ -135,10 +151,18 @@ impl Enrol for Est {
                 slide(body, start, 0, length);
                 Ok(Next::Anchors { length, then: CACERTS })
             }
-            (CACERTS, 200) => Ok(Next::Anchors { length: certificates(by, reply, body)?, then: CSRATTRS }),
+            (CACERTS, 200) => {
+                let length = certificates(by, reply, body)?;
+                verify::has_authority(body.get(..length).unwrap_or_default())?;
+                Ok(Next::Anchors { length, then: CSRATTRS })
+            }
+            // RFC 8951 §3.4: the policy may be for authenticated clients alone; RFC 7030 §3.2.3: then the server says so
+            (CSRATTRS, 401) if !context.renewal && !matches!(self.secret(), Authorization::None) => {
+                Ok(Next::Ask(CSRATTRS_AS))
+            }
             // §4.5.2: a server without CSR attributes may answer 204 or 404
-            (CSRATTRS, 204 | 404) => Ok(Next::Csr(enroll)),
-            (CSRATTRS, 200) => {
+            (CSRATTRS | CSRATTRS_AS, 204 | 404) => Ok(Next::Csr(enroll)),
+            (CSRATTRS | CSRATTRS_AS, 200) => {
                 if !matches!(reply.media, Media::CsrAttrs | Media::Absent) {
                     return Err(Error::Malformed { what: by, problem: "its Content-Type is not application/csrattrs" });
                 }
@@ -147,13 +171,26 @@ impl Enrol for Est {
                 Ok(Next::Csr(enroll))
             }
             (ENROLL | REENROLL, 200) => Ok(Next::Issued { length: certificates(by, reply, body)? }),
-            (_, 202 | 503 | 429) => Ok(Next::Later { retry_after: reply.retry_after, stage }),
+            (_, 202) => Ok(Next::Later { retry_after: reply.retry_after, stage }),
+            // without a time to come back at it is a failure like any other, with longer and longer waits
+            (_, 429 | 503) if reply.retry_after.is_some() => Ok(Next::Later { retry_after: reply.retry_after, stage }),
             (_, code) => Err(Error::Refused { by, code, hint: hint(code) }),
         }
     }
 
     fn wrap_csr(&self, buffer: &mut [u8], length: usize) -> Result<usize, Error> {
         base64::encode_in_place(buffer, length)
+    }
+}
+
+impl Est {
+    /// What vouches for a first enrolment over HTTP, if anything does.
+    const fn secret(&self) -> Authorization<'_> {
+        match self.bootstrap {
+            Bootstrap::Secret { user, password } => Authorization::Basic { user, password },
+            Bootstrap::Bearer(token) => Authorization::Bearer(token),
+            Bootstrap::BirthCertificate | Bootstrap::Open => Authorization::None,
+        }
     }
 }
 
@@ -176,6 +213,7 @@ fn hint(code: u16) -> &'static str {
         401 => "it wants authentication; check the bootstrap secret, token or birth certificate",
         403 => "it knows this device and forbids it; check the device's registration at the CA",
         404 => "it has no such path; check `label` and that EST is enabled",
+        408 | 429 => "it is too busy; it is asked again",
         500..=599 => "it failed; see the server's log",
         _ => "this status is not part of EST; check `host` and `port`",
     }

@@ -252,6 +252,11 @@ impl<'a> Certificate<'a> {
         found
     }
 
+    /// The contents of the subject alternative names, DER; empty if there are none.
+    pub(super) const fn alternative_names_der(&self) -> &'a [u8] {
+        self.alternative_names
+    }
+
     /// The subject alternative names, up to the first that is not readable.
     pub fn alternative_names(&self) -> impl Iterator<Item = AltName<'a>> + use<'a> {
         let mut names = Reader(self.alternative_names);

@@ -1,5 +1,6 @@
 //! PKCS#10 certification request writer (RFC 2986): write the part to be signed, have it signed, finish in place.
 
+use super::cert::Certificate;
 use super::der::{Backward, MAX_HEADER, header_of, slide, tag};
 use super::oid;
 use crate::error::Error;
@@ -64,11 +65,48 @@ pub fn write_info(request: &CsrRequest<'_>, into: &mut [u8]) -> Result<usize, Er
     if is_empty(&request.subject) && request.names.is_empty() {
         return Err(Error::Misuse("the CSR names nothing: set a subject field or a subject alternative name"));
     }
+    write(
+        into,
+        request.public,
+        |out| subject(out, &request.subject),
+        |out| alternative_names(out, request.names, is_empty(&request.subject)),
+    )
+}
+
+/// The same for the renewal of `certificate` under a new key: its subject and subject alternative names to the octet, as
+/// RFC 7030 §4.2.2 demands, whatever the CA made of those that were asked for.
+///
+/// # Errors
+/// [`Error::NoSpace`] as [`write_info`].
+pub fn write_renewal(certificate: &Certificate<'_>, public: &PublicKey, into: &mut [u8]) -> Result<usize, Error> {
+    let names = certificate.alternative_names_der();
+    let nameless = certificate.subject == EMPTY_NAME;
+    write(
+        into,
+        public,
+        |out| out.push(certificate.subject),
+        |out| {
+            if !names.is_empty() {
+                extension(out, oid::SUBJECT_ALT_NAME, nameless, |out| out.primitive(tag::SEQUENCE, names));
+            }
+        },
+    )
+}
+
+/// The DER of a Name without attributes.
+const EMPTY_NAME: &[u8] = &[tag::SEQUENCE, 0];
+
+fn write(
+    into: &mut [u8],
+    public: &PublicKey,
+    subject: impl FnOnce(&mut Backward<'_>),
+    names: impl FnOnce(&mut Backward<'_>),
+) -> Result<usize, Error> {
     let capacity = into.len();
     let mut out = Backward::new(into);
-    attributes(&mut out, request);
-    public_key(&mut out, request.public);
-    subject(&mut out, &request.subject);
+    attributes(&mut out, names);
+    public_key(&mut out, public);
+    subject(&mut out);
     out.primitive(tag::INTEGER, &[0]);
     out.wrap(tag::SEQUENCE, 0);
     let length = out.used();
@@ -214,9 +252,9 @@ fn public_key(out: &mut Backward<'_>, public: &PublicKey) {
 }
 
 /// `[0] attributes` with one: extensionRequest (RFC 2985 §5.4.2).
-fn attributes(out: &mut Backward<'_>, request: &CsrRequest<'_>) {
+fn attributes(out: &mut Backward<'_>, names: impl FnOnce(&mut Backward<'_>)) {
     let mark = out.used();
-    alternative_names(out, request.names, is_empty(&request.subject));
+    names(out);
     extension(out, oid::EXTENDED_KEY_USAGE, false, |out| {
         let mark = out.used();
         out.primitive(tag::OID, oid::CLIENT_AUTH);
