@@ -38,6 +38,8 @@ struct World {
     cut: Cell<usize>,
     /// Cuts all connections when this record is stored.
     cut_at: Cell<Option<u8>>,
+    /// Octets, either way, after which the connection is cut.
+    fuse: Cell<Option<usize>>,
     /// Octets that are sent at once, at most.
     piece: Cell<Option<usize>>,
     /// No TCP connection comes about.
@@ -128,6 +130,14 @@ impl Severed {
     fn is_cut(&self) -> bool {
         self.number <= self.world.cut.get()
     }
+
+    fn burn(&self, octets: usize) {
+        let Some(left) = self.world.fuse.get() else { return };
+        if left <= octets {
+            self.world.cut.set(self.number);
+        }
+        self.world.fuse.set(left.checked_sub(octets).filter(|left| *left > 0));
+    }
 }
 
 impl ErrorType for Severed {
@@ -136,7 +146,12 @@ impl ErrorType for Severed {
 
 impl Read for Severed {
     async fn read(&mut self, into: &mut [u8]) -> Result<usize, NetError> {
-        if self.is_cut() { Ok(0) } else { self.stream.read(into).await }
+        if self.is_cut() {
+            return Ok(0);
+        }
+        let read = self.stream.read(into).await?;
+        self.burn(read);
+        Ok(read)
     }
 }
 
@@ -144,7 +159,12 @@ impl Write for Severed {
     async fn write(&mut self, octets: &[u8]) -> Result<usize, NetError> {
         pause().await;
         let some = &octets[..octets.len().min(self.world.piece.get().unwrap_or(usize::MAX))];
-        if self.is_cut() { Ok(octets.len()) } else { self.stream.write(some).await }
+        if self.is_cut() {
+            return Ok(octets.len());
+        }
+        let written = self.stream.write(some).await?;
+        self.burn(written);
+        Ok(written)
     }
 
     async fn flush(&mut self) -> Result<(), NetError> {
@@ -384,6 +404,32 @@ fn going_online_survives_being_dropped_at_every_wait() {
         assert_eq!(plant.est().enrolments().len(), enrolled, "{times}: the key in flash is that of the certificate");
         if !dropped {
             assert!(times > 20, "{times} waits");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_cut_after_any_number_of_octets_costs_one_attempt() {
+    let plant = plant(false);
+    for octets in (1..).step_by(61) {
+        let world = Rc::new(World::default());
+        world.wall.set(Some(plant.now()));
+        world.fuse.set(Some(octets));
+        let mut memory = Memory::<6144>::new();
+        let mut device = Device::new(config(&plant), &mut memory, board(&world));
+        if let Err(error) = block_on(life(&mut device)) {
+            assert!(error.to_string().contains("the peer closed the connection"), "{octets} octets: {error}");
+            world.ahead.set(world.ahead.get() + HOUR);
+            block_on(life(&mut device)).unwrap_or_else(|error| panic!("after {octets} octets: {error}"));
+        }
+        let whole = world.fuse.take().is_some();
+        let enrolled = plant.est().enrolments().len();
+        let mut memory = Memory::<6144>::new();
+        block_on(life(&mut Device::new(config(&plant), &mut memory, board(&world)))).unwrap();
+        assert_eq!(plant.est().enrolments().len(), enrolled, "after {octets} octets");
+        if whole {
+            assert!(octets > 5_000, "a whole life took {octets} octets");
             break;
         }
     }
