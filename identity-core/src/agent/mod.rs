@@ -153,6 +153,8 @@ impl<'m> Agent<'m> {
                     // nothing may be overwritten
                     _ if newer => self.state = State::Stuck(error),
                     State::Enrolment(enrolment) => enrolment.failed(&self.shared, now, !transient),
+                    // asked again: the driver, which knows what failed, waits in between
+                    State::Boot(_) if transient => {}
                     State::Boot(_) => self.state = State::Stuck(error),
                     State::Ready(_) | State::Stuck(_) => {}
                 }
