@@ -34,20 +34,20 @@ pub struct Device<'m, K, S, N, C> {
     pub(crate) config: &'m Config,
     pub(crate) agent: Agent<'m>,
     pub(crate) platform: Platform<K, S, N, C>,
-    pub(crate) areas: &'m mut Areas,
+    pub(crate) areas: Areas<'m>,
     pub(crate) wall: Wall,
     pub(crate) reconnect: Reconnect,
 }
 
 impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
     /// A device at power-on. Nothing is read or sent before [`online`](Self::online).
-    pub fn new<const REPLY: usize>(
+    pub fn new<const REPLY: usize, const INBOX: usize, const OUTBOX: usize>(
         config: &'m Config,
-        memory: &'m mut Memory<REPLY>,
+        memory: &'m mut Memory<REPLY, INBOX, OUTBOX>,
         platform: Platform<K, S, N, C>,
     ) -> Self {
-        let Memory { agent, areas } = memory;
-        let agent = Agent::new(&config.identity, agent.lend());
+        let (agent, areas) = memory.lend();
+        let agent = Agent::new(&config.identity, agent);
         Self { config, agent, platform, areas, wall: Wall::default(), reconnect: Reconnect::default() }
     }
 
@@ -88,7 +88,7 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                 alpn: login.alpn,
                 judge: login.judge,
             };
-            let Areas { receive, send, inbox, outbox } = &mut **areas;
+            let Areas { receive, send, inbox, outbox } = areas;
             let secure = Secure::open(stream, clock, Buffers { receive, send }, peer, keys, HANDSHAKE_MS).await?;
             info!("TLS with {} port {}, for MQTT", login.host, login.port);
             tell("MQTT", "TLS", secure.traffic());
@@ -177,7 +177,7 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
         let Self { agent, platform, areas, wall, .. } = self;
         let Platform { keys, store, net, clock } = platform;
         let clock: &C = clock;
-        let Areas { receive, send, inbox, .. } = &mut **areas;
+        let Areas { receive, send, inbox, .. } = areas;
 
         let Step::Exchange { request, .. } = agent.poll(wall.now(clock)) else { return Ok(()) };
         let (peer, by) = (peer_of(&request), request.purpose);

@@ -31,8 +31,8 @@ const YEAR: u64 = 365 * 24 * HOUR;
 #[derive(Default)]
 struct World {
     records: RefCell<BTreeMap<u8, Vec<u8>>>,
-    /// Fails every store operation, for good.
-    broken: Cell<bool>,
+    /// Fails every store operation, and why.
+    broken: Cell<Option<Cause>>,
     /// Connections opened so far; those up to `cut` are closed by the peer.
     connections: Cell<usize>,
     cut: Cell<usize>,
@@ -58,11 +58,11 @@ struct World {
 struct Flash(Rc<World>);
 
 #[derive(Debug)]
-struct Broken;
+struct Broken(Cause);
 
 impl PortError for Broken {
     fn cause(&self) -> Cause {
-        Cause::Permanent
+        self.0
     }
 
     fn hint(&self) -> &'static str {
@@ -75,8 +75,8 @@ impl Store for Flash {
 
     async fn load(&mut self, record: u8, into: &mut [u8]) -> Result<Option<usize>, Broken> {
         pause().await;
-        if self.0.broken.get() {
-            return Err(Broken);
+        if let Some(cause) = self.0.broken.get() {
+            return Err(Broken(cause));
         }
         Ok(self.0.records.borrow().get(&record).map(|octets| {
             into[..octets.len()].copy_from_slice(octets);
@@ -86,8 +86,8 @@ impl Store for Flash {
 
     async fn store(&mut self, record: u8, octets: &[u8]) -> Result<(), Broken> {
         pause().await;
-        if self.0.broken.get() {
-            return Err(Broken);
+        if let Some(cause) = self.0.broken.get() {
+            return Err(Broken(cause));
         }
         if self.0.cut_at.get() == Some(record) {
             self.0.cut.set(self.0.connections.get());
@@ -263,7 +263,7 @@ fn a_connection_that_the_server_closed_while_idle_is_opened_anew() {
 #[test]
 fn a_stuck_device_that_is_asked_again_and_again_does_not_spin() {
     let (plant, world) = (plant(true), Rc::new(World::default()));
-    world.broken.set(true);
+    world.broken.set(Some(Cause::Permanent));
     world.instant.set(true);
     let mut memory = Memory::<6144>::new();
     let mut device = Device::new(config(&plant), &mut memory, board(&world));
@@ -273,6 +273,43 @@ fn a_stuck_device_that_is_asked_again_and_again_does_not_spin() {
         assert!(matches!(device.status(), Status::Stuck(_)));
     }
     assert!(world.ahead.get() > 300, "30 calls in {} s", world.ahead.get());
+}
+
+#[test]
+fn flash_that_fails_for_a_while_at_boot_is_asked_again_in_time() {
+    let (plant, world) = (plant(true), Rc::new(World::default()));
+    world.wall.set(Some(plant.now()));
+    world.broken.set(Some(Cause::Transient));
+    world.instant.set(true);
+    let mut memory = Memory::<6144>::new();
+    let mut device = Device::new(config(&plant), &mut memory, board(&world));
+    for _ in 0..30 {
+        let error = block_on(device.online()).map(drop).unwrap_err();
+        assert!(error.to_string().contains("broken for the test"), "{error}");
+        assert!(!matches!(device.status(), Status::Stuck(_)));
+    }
+    assert!(world.ahead.get() > 300, "30 calls in {} s", world.ahead.get());
+    world.broken.set(None);
+    world.instant.set(false);
+    world.ahead.set(world.ahead.get() + HOUR);
+    block_on(life(&mut device)).expect("no reset was needed");
+}
+
+#[test]
+fn what_a_packet_may_hold_is_lent() {
+    let (plant, world) = (plant(true), Rc::new(World::default()));
+    world.wall.set(Some(plant.now()));
+    let config = config(&plant);
+    let publish = async |device: &mut Device<'_, SoftwareKeys<StdEntropy>, Flash, Cable, Ticks>| {
+        let mut link = device.online().await?;
+        link.publish("devices/pump-7/flow", &[b'x'; 3000]).await?;
+        link.disconnect().await
+    };
+    let mut memory: Memory = Memory::new();
+    let short = block_on(publish(&mut Device::new(config, &mut memory, board(&world)))).unwrap_err();
+    assert!(matches!(short, Error::Core(identity_core::Error::NoSpace { wanted: 3029, .. })), "{short:?}");
+    let mut memory = Memory::<6144, 1024, 3029>::new();
+    block_on(publish(&mut Device::new(config, &mut memory, board(&world)))).unwrap();
 }
 
 #[test]
