@@ -12,6 +12,7 @@ use device_sdk::clock::std_clock::{StdClock, block_on};
 use device_sdk::entropy::Rng;
 use device_sdk::keys::software::{DeviceSecret, SoftwareKeys};
 use device_sdk::keys::std_entropy::StdEntropy;
+use device_sdk::net::mqtt::Qos;
 use device_sdk::net::std_net::{NetError, StdNet, StdStream};
 use device_sdk::ports::{Clock, Net, Platform, PortError, Store};
 use device_sdk::{Config, Device, Error, Memory, TimeServer};
@@ -470,6 +471,23 @@ fn a_cut_after_any_number_of_octets_costs_one_attempt() {
             break;
         }
     }
+}
+
+#[test]
+fn a_message_that_is_there_is_found_without_waiting() {
+    let (plant, world) = (plant(true), Rc::new(World::default()));
+    world.wall.set(Some(plant.now()));
+    let mut memory = Memory::<6144>::new();
+    let mut device = Device::new(config(&plant), &mut memory, board(&world));
+    block_on(async {
+        let mut link = device.online().await.unwrap();
+        link.subscribe("devices/pump-7/set", Qos::AtLeastOnce).await.unwrap();
+        assert!(link.next(link.now()).await.unwrap().is_none());
+        plant.broker().unwrap().publish("devices/pump-7/set", b"on", 1);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let message = link.next(link.now()).await.unwrap().expect("it came a while ago");
+        assert_eq!(message.payload, b"on");
+    });
 }
 
 #[test]
