@@ -11,7 +11,7 @@ pub struct Config {
     /// Identity and backend.
     pub identity: identity_core::config::Config,
     /// SNTP servers, asked in turn when the board has no clock; empty: time is never before the floor, and that is all
-    /// that is known.
+    /// that is known. A link ends for it, daily while none answers, else monthly.
     pub time_servers: &'static [TimeServer],
     /// What the broker publishes when the device vanishes.
     pub will: Option<Will<'static>>,
