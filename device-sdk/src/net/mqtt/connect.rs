@@ -3,6 +3,7 @@
 use identity_core::config::Secret;
 use identity_core::session::MqttVersion;
 use identity_core::time::Instant;
+use zeroize::Zeroize;
 
 use super::codec::{self, Packet, Reader, Writer, malformed};
 use super::inbox::Inbox;
@@ -45,9 +46,12 @@ impl Limits {
             return Err(malformed("the first packet is not CONNACK"));
         }
         let mut reader = Reader(packet.body);
-        let (_, code) = (reader.u8()?, reader.u8()?);
+        let (flags, code) = (reader.u8()?, reader.u8()?);
         if code != 0 {
             return Err(refused("CONNECT", version, code));
+        }
+        if flags != 0 {
+            return Err(malformed("CONNACK speaks of an old session, but a clean one was asked for"));
         }
         let (mut limits, mut keep_alive) = (Self::NONE, None);
         if version == MqttVersion::V5 {
@@ -86,11 +90,15 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
             last_id: 0,
             keep_alive_ms: u64::from(connect.keep_alive) * 1000,
             sent: clock.now(),
+            heard: clock.now(),
             pinged: None,
             limits: Limits::NONE,
         };
         let packet = write_connect(client.send, connect, client.inbox.largest())?;
-        client.transport.write_all(packet, until).await?;
+        let sent = client.transport.write_all(packet, until).await;
+        // it held the password
+        client.send.zeroize();
+        sent?;
         client.hello(until).await?;
         Ok(client)
     }

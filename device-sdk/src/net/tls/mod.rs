@@ -163,7 +163,10 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
     /// # Errors
     /// If the connection failed, or the server sent an alert: see [`Secure::read`].
     pub async fn readable(&mut self, until: Instant) -> Result<bool, Error> {
-        let limit = span(self.clock.now(), until);
+        let now = self.clock.now();
+        let limit = span(now, until);
+        // time for a look, even if `until` is now: what is there already is to be found
+        let soonest = until.max(now.after_ms(1));
         loop {
             match self.state {
                 State::Ended => return Ok(true),
@@ -171,7 +174,7 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
                 State::Open => {}
                 State::Busy | State::Dead => return Err(self.unusable(READ)),
             }
-            self.mail.set_deadline(until);
+            self.mail.set_deadline(soonest);
             self.mail.set_peek(true);
             // The framing always breaks off a peek before embedded-tls gets an octet, so dropping this read is safe.
             let outcome = self.tls.read_buffered().await.err();
