@@ -4,6 +4,8 @@
 use std::net::UdpSocket;
 use std::sync::Arc;
 
+use device_sdk::Error;
+use host_tests::ca::DAY;
 use host_tests::events::Events;
 use host_tests::log_lines;
 use host_tests::rig::{Rig, RigOptions, each};
@@ -118,4 +120,24 @@ fn without_any_good_server_the_device_lives_by_its_floor() {
         assert!(rig.record(Record::Floor.number()).is_some(), "and kept when it is known");
         assert_eq!((rig.records(), rig.enrolments()), (before, 1));
     });
+}
+
+/// The clock of the plant is three months on; nobody tells the device.
+#[test]
+fn a_certificate_that_expired_unnoticed_is_refused_by_the_broker_and_replaced_once_the_time_is_known() {
+    let rig = Rig::enrolled(&RigOptions { wall: false, once: false, ..RigOptions::default() });
+    rig.clock.skip_seconds(91 * DAY);
+    rig.plant.sntp().set_fault(Some(SntpFault::Silence));
+    let before = rig.records();
+    let mut device = rig.boot();
+    for _ in 0..2 {
+        let error = rig.publish(&mut device).result.expect_err("a refusal");
+        assert!(matches!(error, Error::Tls { alert: 45, .. }), "{error:?}");
+        assert!(error.to_string().contains("client certificate"), "{error}");
+        rig.clock.skip_seconds(600);
+    }
+    assert_eq!(rig.records(), before);
+    rig.plant.sntp().set_fault(None);
+    assert_eq!(rig.publish(&mut device).result, Ok(()));
+    assert_eq!(rig.enrolments(), 2);
 }
