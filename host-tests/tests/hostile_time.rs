@@ -132,7 +132,8 @@ fn a_certificate_that_expired_unnoticed_is_refused_by_the_broker_and_replaced_on
     let mut device = rig.boot();
     for _ in 0..2 {
         let error = rig.publish(&mut device).result.expect_err("a refusal");
-        assert!(matches!(error, Error::Tls { alert: 45, .. }), "{error:?}");
+        // the alert is read or not, as the closing of the connection overtakes it
+        assert!(matches!(error, Error::Tls { alert: 45 | 0, .. }), "{error:?}");
         assert!(error.to_string().contains("client certificate"), "{error}");
         rig.clock.skip_seconds(600);
     }

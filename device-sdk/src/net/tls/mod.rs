@@ -61,6 +61,8 @@ const SEND_MAX: usize = (1 << 14) + 128 + mailbox::MAILBOX + HOLD;
 const LAST_WORD_MS: u64 = 200;
 /// For errors.
 const HANDSHAKE: &str = "TLS handshake";
+const SHOWN: &str = "the server closed the connection once it was shown the client certificate; look into its log, it may have \
+                     refused it";
 const READ: &str = "TLS read";
 const WRITE: &str = "TLS write";
 
@@ -150,7 +152,11 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
             return Err(error);
         }
         if let Err(error) = opened {
-            return Err(explain(error, mail.take_fault(), HANDSHAKE, limit_ms));
+            // its alert, if it sent one, is under keys that embedded-tls does not have yet
+            return Err(match explain(error, mail.take_fault(), HANDSHAKE, limit_ms) {
+                Error::Closed { .. } if provider.shown() => Error::Tls { what: SHOWN, alert: 0 },
+                error => error,
+            });
         }
         provider.verifier.proven()?;
         mail.set_open();
