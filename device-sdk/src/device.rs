@@ -139,7 +139,13 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                 _ => continue,
             };
             match (until, self.agent.status(now)) {
-                (None, _) => self.converse().await?,
+                (None, _) => {
+                    self.converse().await?;
+                    // the server said "later": the application is told, and waits in its next call
+                    if let Status::Waiting { trouble: Some(error), .. } = self.status() {
+                        return Err(Error::Core(error));
+                    }
+                }
                 (_, Status::Stuck(error)) => return Err(Error::Core(error)),
                 (_, Status::Ready { slot, not_before, not_after }) => {
                     info!("identity in slot {}, valid from {} to {}", slot.number(), not_before.0, not_after.0);

@@ -6,7 +6,7 @@
 use crate::ca::{Identity, common_name_of};
 use crate::events::{Event, Events};
 use crate::mqtt_wire::{Connect, Incoming, Message, Outgoing, Version, version};
-use crate::server::{Background, ClientAuth, WallClock, accept_tls, loopback, tls_config};
+use crate::server::{Background, ClientAuth, Line, WallClock, accept_tls, loopback, tls_config};
 use bytes::BytesMut;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,16 +26,35 @@ pub enum BrokerFault {
     Refuse,
     /// CONNACK: server busy (5), unavailable (3.1.1).
     Busy,
+    /// CONNACK with this reason code (5) or return code (3.1.1).
+    Connack(u8),
     /// No CONNACK.
     Ignore,
     /// No PUBACK, SUBACK or PINGRESP.
     NoAcks,
-    /// So many messages nobody asked for, right after CONNACK, on `devices/<name>/flood`.
-    Flood(u32),
+    /// Messages nobody asked for, right after CONNACK, on `devices/<name>/flood`: their number from 0, filled with zeros.
+    Flood {
+        /// How many.
+        times: u32,
+        /// Least octets of a payload.
+        octets: usize,
+        /// Quality of service, 0 or 1. No acknowledgement is awaited before the next.
+        qos: u8,
+    },
     /// Octets that are not MQTT, in place of CONNACK.
     Garbage,
+    /// These octets in place of CONNACK; then silence.
+    Instead(&'static [u8]),
+    /// These octets after CONNACK; then all is as it should be.
+    Also(&'static [u8]),
+    /// These octets after CONNACK; then the connection ends.
+    Torn(&'static [u8]),
+    /// These octets after CONNACK, again and again.
+    Chatter(&'static [u8]),
     /// The connection ends after CONNACK.
     Hangup,
+    /// The connection ends after the first packet was answered.
+    HangupAfterAnswer,
 }
 
 struct Client {
@@ -78,6 +97,7 @@ fn allowed(name: &str, topic: &str) -> bool {
 pub struct Broker {
     port: u16,
     router: Arc<Mutex<Router>>,
+    line: Line,
     _background: Background,
 }
 
@@ -99,8 +119,16 @@ impl Broker {
             }
         };
         let refused = move |why| refusals.push(Event::TlsRefused { server: "mqtt", why });
-        let background = Background::start("broker", move || accept_tls(listener, tls, serve, refused));
-        Self { port: address.port(), router, _background: background }
+        let line = Line::default();
+        let theirs = line.clone();
+        let background = Background::start("broker", move || accept_tls(listener, tls, theirs, serve, refused));
+        Self { port: address.port(), router, line, _background: background }
+    }
+
+    /// Its connections, for their faults.
+    #[must_use]
+    pub fn line(&self) -> &Line {
+        &self.line
     }
 
     /// The port it listens on.
@@ -144,7 +172,11 @@ impl Link {
 
     async fn send(&mut self, packet: Outgoing) -> Result<(), String> {
         let octets = self.version.write(packet)?;
-        self.stream.write_all(&octets).await.map_err(|error| error.to_string())?;
+        self.octets(&octets).await
+    }
+
+    async fn octets(&mut self, octets: &[u8]) -> Result<(), String> {
+        self.stream.write_all(octets).await.map_err(|error| error.to_string())?;
         self.stream.flush().await.map_err(|error| error.to_string())
     }
 
@@ -179,8 +211,17 @@ impl Link {
         match fault {
             Some(BrokerFault::Refuse) => return self.send(Outgoing::NotAuthorized).await,
             Some(BrokerFault::Busy) => return self.send(Outgoing::Busy).await,
-            Some(BrokerFault::Garbage) => {
-                return self.stream.write_all(&[0xFF; 32]).await.map_err(|error| error.to_string());
+            Some(BrokerFault::Connack(code)) => {
+                let octets: &[u8] =
+                    if self.version == Version::V4 { &[0x20, 2, 0, code] } else { &[0x20, 3, 0, code, 0] };
+                return self.octets(octets).await;
+            }
+            Some(BrokerFault::Garbage) => return self.octets(&[0xFF; 32]).await,
+            Some(BrokerFault::Instead(octets)) => {
+                self.octets(octets).await?;
+                loop {
+                    self.receive().await?;
+                }
             }
             Some(BrokerFault::Ignore) => loop {
                 self.receive().await?;
@@ -228,13 +269,18 @@ impl Link {
         fault: Option<BrokerFault>,
         inbox: &mut UnboundedReceiver<Outgoing>,
     ) -> Result<bool, String> {
-        if let Some(BrokerFault::Flood(times)) = fault {
-            for number in 0..times {
-                let payload = format!("{number}").into();
-                let topic = format!("devices/{}/flood", self.name);
-                self.send(Outgoing::Publish { id: 1, message: Message { topic, payload, qos: 0, retain: false } })
-                    .await?;
+        match fault {
+            Some(BrokerFault::Flood { times, octets, qos }) => self.flood(times, octets, qos).await?,
+            Some(BrokerFault::Also(octets)) => self.octets(octets).await?,
+            Some(BrokerFault::Torn(octets)) => {
+                self.octets(octets).await?;
+                return Err("torn".into());
             }
+            Some(BrokerFault::Chatter(octets)) => loop {
+                self.octets(octets).await?;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            },
+            _ => {}
         }
         let patience = if keep_alive == 0 { u64::from(u32::MAX) } else { u64::from(keep_alive) * 1500 };
         let mut deadline = tokio::time::Instant::now() + Duration::from_millis(patience);
@@ -248,6 +294,9 @@ impl Link {
                 let answer = self.answer(client_id, packet)?;
                 if let Some(answer) = answer.filter(|_| fault != Some(BrokerFault::NoAcks)) {
                     self.send(answer).await?;
+                    if fault == Some(BrokerFault::HangupAfterAnswer) {
+                        return Err("hung up".into());
+                    }
                 }
             }
             tokio::select! {
@@ -266,6 +315,18 @@ impl Link {
                 () = tokio::time::sleep_until(deadline) => return Err("silent for too long".into()),
             }
         }
+    }
+
+    async fn flood(&mut self, times: u32, octets: usize, qos: u8) -> Result<(), String> {
+        for number in 0..times {
+            let mut payload = number.to_string().into_bytes();
+            payload.resize(payload.len().max(octets), 0);
+            let topic = format!("devices/{}/flood", self.name);
+            let message = Message { topic, payload: payload.into(), qos, retain: false };
+            let id = u16::try_from(number).unwrap_or(u16::MAX).saturating_add(1);
+            self.send(Outgoing::Publish { id, message }).await?;
+        }
+        Ok(())
     }
 
     fn answer(&mut self, client_id: &str, packet: Incoming) -> Result<Option<Outgoing>, String> {

@@ -1,5 +1,8 @@
 //! A NOR flash in RAM that can lose power in the middle of anything.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use device_sdk::clock::std_clock::block_on;
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
 /// Octets of a page of [`FaultyFlash`].
@@ -143,5 +146,51 @@ impl NorFlash for FaultyFlash {
             self.octets[at] &= octet;
         }
         Ok(())
+    }
+}
+
+/// A [`FaultyFlash`] soldered to the bench: it stays while devices come and go. Clones are the same flash.
+#[derive(Clone, Debug)]
+pub struct SharedFlash(Arc<Mutex<FaultyFlash>>);
+
+impl SharedFlash {
+    /// Solders it on.
+    #[must_use]
+    pub fn new(flash: FaultyFlash) -> Self {
+        Self(Arc::new(Mutex::new(flash)))
+    }
+
+    /// The flash, to look at, to damage or to replace.
+    pub fn get(&self) -> MutexGuard<'_, FaultyFlash> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ErrorType for SharedFlash {
+    type Error = FlashFault;
+}
+
+impl ReadNorFlash for SharedFlash {
+    const READ_SIZE: usize = FaultyFlash::READ_SIZE;
+
+    async fn read(&mut self, offset: u32, into: &mut [u8]) -> Result<(), FlashFault> {
+        block_on(self.get().read(offset, into))
+    }
+
+    fn capacity(&self) -> usize {
+        self.get().capacity()
+    }
+}
+
+impl NorFlash for SharedFlash {
+    const WRITE_SIZE: usize = FaultyFlash::WRITE_SIZE;
+    const ERASE_SIZE: usize = FaultyFlash::ERASE_SIZE;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashFault> {
+        block_on(self.get().erase(from, to))
+    }
+
+    async fn write(&mut self, offset: u32, octets: &[u8]) -> Result<(), FlashFault> {
+        block_on(self.get().write(offset, octets))
     }
 }

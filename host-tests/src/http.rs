@@ -101,6 +101,16 @@ pub enum Delivery {
     Chunked(usize),
     /// 2,000 header fields and one of 64 KiB before the body.
     AbsurdHeaders,
+    /// So many header fields more.
+    Fields(usize),
+    /// A header field of so many octets more.
+    LongField(usize),
+    /// The connection ends within the head.
+    CutHead,
+    /// So much is announced in Content-Length, whatever the body is; the connection stays open.
+    Announce(&'static str),
+    /// Chunked, each chunk with this as its size line; the connection stays open.
+    ChunkSize(&'static str),
     /// Chunks for ever, after the body.
     EndlessChunks,
     /// One octet at a time, so many milliseconds apart.
@@ -209,9 +219,16 @@ pub(crate) async fn write_response(
         (0..2000).for_each(|number| head += &format!("X-Absurd-{number}: {number}\r\n"));
         head += &format!("X-Huge: {}\r\n", "a".repeat(64 * 1024));
     }
+    match delivery {
+        Delivery::Fields(count) => (0..count).for_each(|number| head += &format!("X-More-{number}: {number}\r\n")),
+        Delivery::LongField(octets) => head += &format!("X-Long: {}\r\n", "a".repeat(octets)),
+        _ => {}
+    }
     let body = &response.body;
-    let chunked = matches!(delivery, Delivery::Chunked(_) | Delivery::EndlessChunks);
-    if chunked {
+    let chunked = matches!(delivery, Delivery::Chunked(_) | Delivery::EndlessChunks | Delivery::ChunkSize(_));
+    if let Delivery::Announce(length) = delivery {
+        head += &format!("Content-Length: {length}\r\n\r\n");
+    } else if chunked {
         head += "Transfer-Encoding: chunked\r\n\r\n";
     } else if response.status == 204 {
         head += "\r\n"; // RFC 9110 §8.6: no Content-Length with 204
@@ -252,9 +269,21 @@ pub(crate) async fn write_response(
             stream.flush().await?;
             return Ok(false);
         }
-        Delivery::Plain | Delivery::Length | Delivery::AbsurdHeaders => {
-            stream.write_all(&[head.as_bytes(), body].concat()).await?;
+        Delivery::CutHead => {
+            stream.write_all(&head.as_bytes()[..head.len() / 2]).await?;
+            stream.flush().await?;
+            return Ok(false);
         }
+        Delivery::ChunkSize(size) => {
+            stream.write_all(format!("{head}{size}\r\n").as_bytes()).await?;
+            stream.write_all(&[body, b"\r\n0\r\n\r\n".as_slice()].concat()).await?;
+        }
+        Delivery::Plain
+        | Delivery::Length
+        | Delivery::AbsurdHeaders
+        | Delivery::Fields(_)
+        | Delivery::LongField(_)
+        | Delivery::Announce(_) => stream.write_all(&[head.as_bytes(), body].concat()).await?,
     }
     stream.flush().await?;
     Ok(true)

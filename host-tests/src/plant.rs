@@ -7,7 +7,7 @@ use crate::events::{Event, Events};
 use crate::http::{Delivery, HttpRequest};
 use crate::key::KeyKind;
 use crate::mosquitto::Mosquitto;
-use crate::server::{ClientAuth, HttpsServer, WallClock, system_clock, tls_config};
+use crate::server::{ClientAuth, HttpsServer, Line, WallClock, system_clock, tls_config};
 use crate::sntp::SntpServer;
 use crate::subscriber::{Subscriber, client_config};
 use std::net::Ipv4Addr;
@@ -133,6 +133,12 @@ impl Plant {
     #[must_use]
     pub fn est_port(&self) -> u16 {
         self.https.port()
+    }
+
+    /// Connections of the EST server, for their faults.
+    #[must_use]
+    pub fn est_line(&self) -> &Line {
+        self.https.line()
     }
 
     /// Port of the broker (MQTT over TLS, both versions).

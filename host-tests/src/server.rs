@@ -10,9 +10,10 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::time_provider::TimeProvider;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -124,11 +125,40 @@ pub fn loopback() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// What a server can do wrong before it speaks its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineFault {
+    /// It takes the connection and says nothing.
+    Mute,
+    /// It takes the connection and ends it.
+    Hangup,
+    /// It ends the connection after the TLS handshake, in order.
+    HangupAfterTls,
+    /// It says nothing after the TLS handshake.
+    MuteAfterTls,
+}
+
+/// The fault of a server's connections, if any; may be changed at any time. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Line(Arc<Mutex<Option<LineFault>>>);
+
+impl Line {
+    /// Misbehaves towards every connection from now on, or behaves again.
+    pub fn set_fault(&self, fault: Option<LineFault>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    fn fault(&self) -> Option<LineFault> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Accepts TLS connections for ever and spawns `serve` with each and with the client's certificate.
 /// `refused` hears why a handshake failed.
 pub(crate) async fn accept_tls<F>(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
+    line: Line,
     serve: impl Fn(TlsStream<TcpStream>, Option<Vec<u8>>) -> F + Clone + Send + 'static,
     refused: impl Fn(String) + Clone + Send + 'static,
 ) where
@@ -139,9 +169,20 @@ pub(crate) async fn accept_tls<F>(
     while let Ok((socket, _)) = listener.accept().await {
         let _ = socket.set_nodelay(true);
         let (acceptor, serve, refused) = (acceptor.clone(), serve.clone(), refused.clone());
+        let fault = line.fault();
         tokio::spawn(async move {
+            match fault {
+                Some(LineFault::Hangup) => return,
+                Some(LineFault::Mute) => return drain(socket).await,
+                _ => {}
+            }
             match acceptor.accept(socket).await {
-                Ok(stream) => {
+                Ok(mut stream) => {
+                    match fault {
+                        Some(LineFault::HangupAfterTls) => return drop(stream.shutdown().await),
+                        Some(LineFault::MuteAfterTls) => return drain(stream).await,
+                        _ => {}
+                    }
                     let chain = stream.get_ref().1.peer_certificates();
                     let client = chain.and_then(<[_]>::first).map(|certificate| certificate.to_vec());
                     serve(stream, client).await;
@@ -152,12 +193,18 @@ pub(crate) async fn accept_tls<F>(
     }
 }
 
+/// Takes what comes until the client goes.
+async fn drain(mut stream: impl AsyncRead + Unpin) {
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+}
+
 /// Answers a request made with a client certificate (DER).
 pub type Handler = Arc<Mutex<dyn FnMut(Option<&[u8]>, &HttpRequest) -> HttpResponse + Send>>;
 
 /// An HTTPS server; ends when dropped.
 pub struct HttpsServer {
     address: SocketAddr,
+    line: Line,
     _background: Background,
 }
 
@@ -183,12 +230,20 @@ impl HttpsServer {
                         _ => return, // a cut: no close_notify
                     }
                 }
-                let _ = tokio::io::AsyncWriteExt::shutdown(&mut stream).await;
+                let _ = stream.shutdown().await;
             }
         };
         let refused = move |why| events.push(Event::TlsRefused { server: "https", why });
-        let background = Background::start("https", move || accept_tls(listener, tls, serve, refused));
-        Self { address, _background: background }
+        let line = Line::default();
+        let shared = line.clone();
+        let background = Background::start("https", move || accept_tls(listener, tls, shared, serve, refused));
+        Self { address, line, _background: background }
+    }
+
+    /// Its connections, for their faults.
+    #[must_use]
+    pub fn line(&self) -> &Line {
+        &self.line
     }
 
     /// Where it listens.

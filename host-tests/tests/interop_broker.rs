@@ -110,7 +110,7 @@ fn faults_of_the_broker() {
         broker.set_fault(Some(fault));
         assert!(plant.subscribe("#").is_err(), "{fault:?}");
     }
-    broker.set_fault(Some(BrokerFault::Flood(50)));
+    broker.set_fault(Some(BrokerFault::Flood { times: 50, octets: 1, qos: 0 }));
     let flooded = plant.subscribe("nothing/here").unwrap();
     for number in 0..50 {
         let received = flooded.receive(SOON).unwrap();

@@ -11,8 +11,10 @@ use crate::x509::csr::{Subject, SubjectAlt};
 const TRANSIENT_MS: u64 = 2_000;
 /// First wait after a refusal: a person has to change something, so asking soon is pointless.
 const REFUSED_MS: u64 = 60_000;
-/// Longest wait that the device chooses itself.
-const MOST_MS: u64 = 3_600_000;
+/// Longest wait that the device chooses itself after a transient failure: ten minutes after an outage all are back.
+const MOST_TRANSIENT_MS: u64 = 600_000;
+/// Longest wait that it chooses after a refusal.
+const MOST_REFUSED_MS: u64 = 3_600_000;
 /// Longest wait that a server may ask for: a day. RFC 7030 §4.2.3 sets no bound; an absurd one must not park the device.
 const MOST_ASKED_S: u64 = 86_400;
 /// Least wait that a server may ask for, in seconds, so that `Retry-After: 0` does not become a flood.
@@ -38,8 +40,8 @@ impl Backoff {
 
     /// Milliseconds to wait after another failure: half fixed, half jitter that is stable for the device and the try.
     pub(super) fn after_failure(&mut self, refused: bool, device: &Digest) -> u64 {
-        let first = if refused { REFUSED_MS } else { TRANSIENT_MS };
-        let ceiling = first.saturating_mul(1 << self.failures.min(12)).min(MOST_MS);
+        let (first, most) = if refused { (REFUSED_MS, MOST_REFUSED_MS) } else { (TRANSIENT_MS, MOST_TRANSIENT_MS) };
+        let ceiling = first.saturating_mul(1 << self.failures.min(12)).min(most);
         self.failures = self.failures.saturating_add(1);
         let half = ceiling / 2;
         half.saturating_add(jitter(device, self.failures, half))
@@ -94,17 +96,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_an_hour_and_never_overflow() {
-        for (refused, first) in [(false, TRANSIENT_MS), (true, REFUSED_MS)] {
+    fn waits_double_up_to_a_bound_and_never_overflow() {
+        for (refused, first, most) in [(false, TRANSIENT_MS, MOST_TRANSIENT_MS), (true, REFUSED_MS, MOST_REFUSED_MS)] {
             let mut backoff = Backoff::new();
             let mut ceiling = first;
             for _ in 0..100 {
                 let wait = backoff.after_failure(refused, &[7; 32]);
                 assert!((ceiling / 2..=ceiling).contains(&wait), "{wait}");
-                ceiling = (ceiling * 2).min(MOST_MS);
+                ceiling = (ceiling * 2).min(most);
             }
             backoff.failures = u32::MAX;
-            assert!(backoff.after_failure(refused, &[7; 32]) <= MOST_MS);
+            assert!(backoff.after_failure(refused, &[7; 32]) <= most);
         }
     }
 

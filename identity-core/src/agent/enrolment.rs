@@ -244,7 +244,13 @@ impl Enrolment {
     }
 
     /// The phase that `next` asks for.
-    fn follow(&mut self, next: Next, shared: &Shared<'_>, now: Now, wall: Option<UnixTime>) -> Result<Phase, Error> {
+    fn follow(
+        &mut self,
+        next: Next,
+        shared: &mut Shared<'_>,
+        now: Now,
+        wall: Option<UnixTime>,
+    ) -> Result<Phase, Error> {
         Ok(match next {
             Next::Ask(stage) => {
                 self.backoff.reset();
@@ -253,7 +259,8 @@ impl Enrolment {
             // a renewal takes a new key; whatever the slot holds is from an earlier life
             Next::Csr(then) if self.renewal => Phase::Generate(then),
             Next::Csr(then) => Phase::Lookup(then),
-            Next::Later { retry_after, stage } => {
+            Next::Later { retry_after, stage, why } => {
+                shared.trouble = Some(why);
                 let wait = self.backoff.as_asked(retry_after, wall, &shared.device);
                 self.until = Some(now.mono.after_ms(wait));
                 Phase::Ask(stage)

@@ -140,6 +140,7 @@ impl Enrol for Est {
         };
         let length = reply.length;
         let enroll = if context.renewal { REENROLL } else { ENROLL };
+        let refused = |code| Error::Refused { by, code, hint: hint(code) };
         match (stage, reply.status) {
             (PROVISIONAL, 200) => {
                 let length = certificates(by, reply, body)?;
@@ -171,10 +172,12 @@ impl Enrol for Est {
                 Ok(Next::Csr(enroll))
             }
             (ENROLL | REENROLL, 200) => Ok(Next::Issued { length: certificates(by, reply, body)? }),
-            (_, 202) => Ok(Next::Later { retry_after: reply.retry_after, stage }),
+            (_, 202) => Ok(Next::Later { retry_after: reply.retry_after, stage, why: refused(202) }),
             // without a time to come back at it is a failure like any other, with longer and longer waits
-            (_, 429 | 503) if reply.retry_after.is_some() => Ok(Next::Later { retry_after: reply.retry_after, stage }),
-            (_, code) => Err(Error::Refused { by, code, hint: hint(code) }),
+            (_, code @ (429 | 503)) if reply.retry_after.is_some() => {
+                Ok(Next::Later { retry_after: reply.retry_after, stage, why: refused(code) })
+            }
+            (_, code) => Err(refused(code)),
         }
     }
 
@@ -208,12 +211,14 @@ fn certificates(by: &'static str, reply: &Reply, body: &mut [u8]) -> Result<usiz
 
 fn hint(code: u16) -> &'static str {
     match code {
+        202 => "it has not decided yet; approve the request at the CA; the device asks again when the server said",
+        429 | 503 => "it is busy; the device asks again when the server said",
         301 | 302 | 303 | 307 | 308 => "it redirects; set `host`, `port` and `label` to the final server",
         400 => "it found the CSR wrong; compare subject and names with the CA's profile",
         401 => "it wants authentication; check the bootstrap secret, token or birth certificate",
         403 => "it knows this device and forbids it; check the device's registration at the CA",
         404 => "it has no such path; check `label` and that EST is enabled",
-        408 | 429 => "it is too busy; it is asked again",
+        408 => "it waited in vain for the request; it is asked again",
         500..=599 => "it failed; see the server's log",
         _ => "this status is not part of EST; check `host` and `port`",
     }

@@ -54,6 +54,8 @@ pub enum Next {
         retry_after: Option<RetryAfter>,
         /// The stage to ask again.
         stage: Stage,
+        /// What to tell the application meanwhile.
+        why: Error,
     },
     /// The first `length` octets of the body are the issued certificates, concatenated DER.
     Issued {

@@ -56,6 +56,9 @@ pub(crate) enum End {
 
 type Fault = Box<dyn FnMut(Asked) -> Option<Failure>>;
 
+/// Changes a server's replies on their way.
+pub(crate) type Rewrite = Box<dyn FnMut(&Request<'_>, Reply) -> Reply>;
+
 pub(crate) struct Bench {
     pub(crate) flash: BTreeMap<u8, Vec<u8>>,
     pub(crate) server: EstServer,
@@ -72,7 +75,7 @@ pub(crate) struct Bench {
     /// Longest time between two polls, in seconds.
     pub(crate) nap: u64,
     /// Rewrites a reply of the server.
-    pub(crate) rewrite: Box<dyn FnMut(&Request<'_>, Reply) -> Reply>,
+    pub(crate) rewrite: Rewrite,
     pub(crate) asked: Vec<Asked>,
     pub(crate) errors: Vec<Error>,
     /// Instants of the present life, in milliseconds, at which a session was asked for in vain.
