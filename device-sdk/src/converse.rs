@@ -25,19 +25,19 @@ pub(crate) const EXCHANGE_MS: u32 = 30_000;
 pub(crate) const CLOSE_MS: u64 = 2_000;
 
 /// What a conversation uses of a board.
-pub(crate) struct Means<'b, K, S, N, C> {
+pub(crate) struct Means<'b, 'm, K, S, N, C> {
     pub(crate) keys: &'b mut K,
     pub(crate) store: &'b mut S,
     pub(crate) net: &'b mut N,
     pub(crate) clock: &'b C,
-    pub(crate) areas: &'b mut Areas,
+    pub(crate) areas: &'b mut Areas<'m>,
 }
 
 /// Opens a connection for the pending exchange, and keeps it for those after it as long as they go to the same peer.
 pub(crate) async fn converse<K: KeyStore, S: Store, N: Net, C: Clock>(
     agent: &mut Agent<'_>,
     wall: &Wall,
-    means: Means<'_, K, S, N, C>,
+    means: Means<'_, '_, K, S, N, C>,
 ) -> Result<(), Error> {
     let Means { keys, store, net, clock, areas } = means;
     let Areas { receive, send, inbox, .. } = areas;

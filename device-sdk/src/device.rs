@@ -7,7 +7,7 @@ use identity_core::time::{Instant, Now};
 use identity_core::trust::Trust;
 
 use crate::Error;
-use crate::config::{Areas, Config, Memory};
+use crate::config::{Areas, Config, Memory, SideMemory};
 use crate::converse::{EXCHANGE_MS, HANDSHAKE_MS, Means, connect, converse, tell};
 use crate::effects::{key, perform};
 use crate::link::Link;
@@ -22,7 +22,7 @@ pub struct Device<'m, K, S, N, C> {
     pub(crate) config: &'m Config,
     pub(crate) agent: Agent<'m>,
     pub(crate) platform: Platform<K, S, N, C>,
-    pub(crate) areas: &'m mut Areas,
+    pub(crate) areas: Areas<'m>,
     pub(crate) wall: Wall,
     pub(crate) reconnect: Reconnect,
     /// A second socket, for requests beside a live link.
@@ -34,26 +34,26 @@ pub struct Device<'m, K, S, N, C> {
 /// A second socket and the memory of a connection over it.
 pub(crate) struct Side<'m, N> {
     pub(crate) net: N,
-    pub(crate) areas: &'m mut Areas,
+    pub(crate) areas: Areas<'m>,
 }
 
 impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
     /// A device at power-on. Nothing is read or sent before [`online`](Self::online).
-    pub fn new<const REPLY: usize, const TOKENS: usize>(
+    pub fn new<const REPLY: usize, const TOKENS: usize, const INBOX: usize, const OUTBOX: usize>(
         config: &'m Config,
-        memory: &'m mut Memory<REPLY, TOKENS>,
+        memory: &'m mut Memory<REPLY, TOKENS, INBOX, OUTBOX>,
         platform: Platform<K, S, N, C>,
     ) -> Self {
-        let Memory { agent, areas } = memory;
-        let agent = Agent::new(&config.identity, agent.lend());
+        let (agent, areas) = memory.lend();
+        let agent = Agent::new(&config.identity, agent);
         let (wall, reconnect) = (Wall::default(), Reconnect::default());
         Self { config, agent, platform, areas, wall, reconnect, side: None, told: Instant(0) }
     }
 
     /// The same with a second socket: tokens and certificates are then fetched beside a live link instead of between two.
     #[must_use]
-    pub fn with_second_socket(mut self, net: N, areas: &'m mut Areas) -> Self {
-        self.side = Some(Side { net, areas });
+    pub fn with_second_socket<const INBOX: usize>(mut self, net: N, memory: &'m mut SideMemory<INBOX>) -> Self {
+        self.side = Some(Side { net, areas: memory.lend() });
         self
     }
 
@@ -96,7 +96,7 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                 alpn: login.alpn,
                 judge: login.judge,
             };
-            let Areas { receive, send, inbox, outbox } = &mut **areas;
+            let Areas { receive, send, inbox, outbox } = areas;
             let secure = Secure::open(stream, clock, Buffers { receive, send }, peer, keys, HANDSHAKE_MS).await?;
             info!("TLS with {} port {}, for MQTT", login.host, login.port);
             tell("MQTT", "TLS", secure.traffic());

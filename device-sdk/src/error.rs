@@ -15,7 +15,7 @@ pub enum Error {
         /// Which: "keys", "store", "net".
         port: &'static str,
         /// Is it worth waiting?
-        cause: PortCause,
+        cause: Cause,
         /// What the port says to fix.
         hint: &'static str,
     },
@@ -52,9 +52,6 @@ pub enum Error {
     /// The link ended on purpose: a credential is due for renewal, or the time is to be learnt; call `online()` again.
     Due,
 }
-
-/// [`Cause`], with `defmt`.
-pub type PortCause = Cause;
 
 impl Error {
     /// An error of a port.

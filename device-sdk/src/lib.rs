@@ -23,7 +23,7 @@ pub mod store;
 mod token;
 mod wall;
 
-pub use config::{Areas, Config, Memory, TimeServer};
+pub use config::{Config, Memory, SideMemory, TimeServer};
 pub use device::Device;
 pub use error::Error;
 pub use identity_core::{agent, entropy};

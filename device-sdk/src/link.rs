@@ -19,6 +19,9 @@ use crate::wall::Wall;
 /// While it lives it keeps the agent's records, and ends with [`Error::Due`] when a credential has to be renewed or the time
 /// servers have to be asked: daily while none answered, else monthly. Dropped without [`disconnect`](Self::disconnect) it
 /// is cut, and the broker publishes the last will.
+///
+/// Its futures may be dropped, in a `select` or for a timeout of your own. Nothing is lost then, unless one was just sending,
+/// or receiving a message of more than some 450 octets: that ends the link, and the next operation says so.
 pub struct Link<'d, 'm, K: KeyStore, S: Store, N: Net + 'd, C: Clock> {
     pub(crate) client: Option<MqttOverTls<'d, N, C>>,
     pub(crate) agent: &'d mut Agent<'m>,
@@ -75,8 +78,7 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
         self.judge(result, true)
     }
 
-    /// The next message, or none once `until` has come. Keeps the connection alive while it waits. Dropping the wait
-    /// loses no message.
+    /// The next message, or none once `until` has come. Keeps the connection alive while it waits.
     ///
     /// # Errors
     /// The link is lost, or [`Error::Due`].

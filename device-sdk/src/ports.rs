@@ -88,7 +88,7 @@ pub trait Clock {
     fn now(&self) -> Instant;
     /// Waits until `until`; cancel-safe.
     fn sleep_until(&self, until: Instant) -> impl Future<Output = ()>;
-    /// Wall time from a trusted real-time clock, if the board has one.
+    /// Wall time from a trusted real-time clock, if the board has one. Before the clock floor it counts as not set.
     fn wall(&self) -> Option<UnixTime>;
 }
 

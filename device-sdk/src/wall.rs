@@ -45,7 +45,7 @@ impl Wall {
         clock: &C,
     ) -> Result<(), Error> {
         if clock.wall().is_some_and(|wall| wall >= floor) {
-            self.asked = None;
+            *self = Self::default();
             return Ok(());
         }
         let patience = if self.learnt.is_some() { DAY_S } else { SILENT_S };

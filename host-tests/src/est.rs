@@ -306,6 +306,7 @@ fn instead(fault: Fault, now: u64) -> Option<HttpResponse> {
     match fault {
         Fault::Status(401) => Some(challenge("Injected.")),
         Fault::Status(status) => Some(HttpResponse::text(status, "Injected.\n")),
+        Fault::Page(status) => Some(HttpResponse::text(status, &"Sorry. ".repeat(15_000))),
         Fault::Busy(when) => Some(retry(HttpResponse::text(503, "Busy.\n"), when, now)),
         Fault::Pending(when) => Some(pending(when, now)),
         Fault::Redirect => {

@@ -146,6 +146,8 @@ pub enum Fault {
     Certificate(Flaw),
     /// This status instead of a reply; 401 with WWW-Authenticate.
     Status(u16),
+    /// This status, with a page of 100 KiB for people.
+    Page(u16),
     /// 503.
     Busy(RetryAfter),
     /// 202, whatever comes.

@@ -11,6 +11,7 @@ use device_sdk::entropy::Rng;
 use device_sdk::keys::software::{DeviceSecret, SoftwareKeys};
 use device_sdk::ports::{KeyStore as _, Platform, Store as _};
 use device_sdk::store::NorStore;
+use device_sdk::store::nor::NorError;
 use device_sdk::{Config, Device, Error, Memory, TimeServer};
 use embassy_futures::select::{Either, select};
 use identity_core::config::{Config as Identity, Profile, Secret};
@@ -142,7 +143,18 @@ impl Rig {
     pub fn boot_with(&self, behaviour: Behaviour, drawn: u32) -> Result<BenchDevice, identity_core::Error> {
         static SEED: AtomicU64 = AtomicU64::new(1);
         let seed = (u64::from(std::process::id()) << 32) | SEED.fetch_add(1, Ordering::Relaxed);
-        let mut keys = SoftwareKeys::new(Rng::start(TestSource::new(seed, behaviour), b"bench")?, secret());
+        self.boot_from(TestSource::new(seed, behaviour), drawn)
+    }
+
+    /// As [`boot_with`](Self::boot_with), from this very source.
+    ///
+    /// # Errors
+    /// The health test that the source failed.
+    ///
+    /// # Panics
+    /// When it cannot be drawn from so often.
+    pub fn boot_from(&self, source: TestSource, drawn: u32) -> Result<BenchDevice, identity_core::Error> {
+        let mut keys = SoftwareKeys::new(Rng::start(source, b"bench")?, secret());
         (0..drawn).for_each(|_| keys.random(&mut [0; 4]).expect("random numbers"));
         let platform =
             Platform { keys, store: store(self.flash.clone()), net: self.net.clone(), clock: self.clock.clone() };
@@ -205,7 +217,15 @@ impl Rig {
     /// # Panics
     /// When the store cannot be written.
     pub fn write(&self, number: u8, octets: &[u8]) {
-        block_on(store(self.flash.clone()).store(number, octets)).expect("a record");
+        self.try_write(number, octets).expect("a record");
+    }
+
+    /// The same, where it may not fit.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn try_write(&self, number: u8, octets: &[u8]) -> Result<(), NorError> {
+        block_on(store(self.flash.clone()).store(number, octets))
     }
 }
 

@@ -253,7 +253,10 @@ impl World {
             media: reply.header("Content-Type").map_or(identity_core::agent::step::Media::Absent, media),
             retry_after: reply.header("Retry-After").and_then(|v| wire::http::retry_after(v.as_bytes())),
             date: reply.header("Date").and_then(|v| wire::http::date(v.as_bytes())),
-            challenge: reply.header("WWW-Authenticate").map(|v| wire::http::challenge(v.as_bytes())).unwrap_or_default(),
+            challenge: reply
+                .header("WWW-Authenticate")
+                .map(|v| wire::http::challenge(v.as_bytes()))
+                .unwrap_or_default(),
             length: reply.body.len(),
         })
     }

@@ -1,8 +1,8 @@
 //! The agent under faults that a driver, a board, a clock or a server may have at any step.
 
-mod bench;
+mod agent_world;
 
-use bench::*;
+use agent_world::*;
 use host_tests::ca::{Ca, CaOptions, DAY, Leaf, Purpose, Validity, alternative_of, spki_of, subject_of};
 use host_tests::est::EstServer;
 use host_tests::est_options::{Approval, EstOptions, Fault, Grant, Operation, RetryAfter};

@@ -190,6 +190,26 @@ fn a_flood_that_the_application_drains_is_delivered_whole() {
 }
 
 #[test]
+fn a_broker_that_answers_nothing_is_noticed_by_whoever_waits() {
+    each(&[V5, V311], |&version| {
+        let rig = rig(version);
+        rig.plant.broker().unwrap().set_fault(Some(BrokerFault::NoAcks));
+        let mut device = rig.boot();
+        let subscribes =
+            rig.time(async { device.online().await?.subscribe("devices/pump-7/#", Qos::AtLeastOnce).await });
+        Timeout("no SUBACK within ").check(subscribes);
+        // keep-alive of 60 s: PINGREQ after 45, and 23 more for its answer
+        let listens = rig.time(async {
+            let mut link = device.online().await?;
+            link.next(link.now().after_seconds(3_600)).await.map(drop)
+        });
+        Timeout("no PINGRESP of the broker within ").check(Attempt { took_ms: listens.took_ms - 40_000, ..listens });
+        rig.plant.broker().unwrap().set_fault(None);
+        assert_eq!(rig.publish(&mut device).result, Ok(()));
+    });
+}
+
+#[test]
 fn messages_that_are_no_messages_end_the_link() {
     let rows: [(&'static [u8], &str); 4] = [
         (&[0x34, 4, 0, 1, b'a', 0], "PUBLISH at QoS 2"),

@@ -80,12 +80,15 @@ const TABLE: &[(Wrong, Says)] = &[
     (Reply(Fault::Status(404)), Refused(404, "check `label` and that EST is enabled")),
     (Reply(Fault::Status(500)), Refused(500, "see the server's log")),
     (Reply(Fault::Status(299)), Refused(299, "this status is not part of EST")),
+    (Reply(Fault::Page(404)), Refused(404, "check `label` and that EST is enabled")),
+    (Reply(Fault::Page(500)), Refused(500, "see the server's log")),
     // later, for ever
     (
         Reply(Fault::Busy(RetryAfter::Seconds(600))),
         Refused(503, "it is busy; the device asks again when the server said"),
     ),
     (Reply(Fault::Busy(RetryAfter::Date(600))), Refused(503, "it is busy; the device asks again when the server said")),
+    (Reply(Fault::Busy(RetryAfter::Missing)), Refused(503, "it is busy")),
     (Reply(Fault::Pending(RetryAfter::Seconds(600))), Refused(202, "approve the request at the CA")),
     (Reply(Fault::Pending(RetryAfter::Seconds(0))), Refused(202, "approve the request at the CA")),
     (Reply(Fault::Pending(RetryAfter::Missing)), Refused(202, "approve the request at the CA")),

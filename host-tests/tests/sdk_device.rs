@@ -12,6 +12,7 @@ use device_sdk::clock::std_clock::{StdClock, block_on};
 use device_sdk::entropy::Rng;
 use device_sdk::keys::software::{DeviceSecret, SoftwareKeys};
 use device_sdk::keys::std_entropy::StdEntropy;
+use device_sdk::net::mqtt::Qos;
 use device_sdk::net::std_net::{NetError, StdNet, StdStream};
 use device_sdk::ports::{Clock, Net, Platform, PortError, Store};
 use device_sdk::{Config, Device, Error, Memory, TimeServer};
@@ -31,13 +32,15 @@ const YEAR: u64 = 365 * 24 * HOUR;
 #[derive(Default)]
 struct World {
     records: RefCell<BTreeMap<u8, Vec<u8>>>,
-    /// Fails every store operation, for good.
-    broken: Cell<bool>,
+    /// Fails every store operation, and why.
+    broken: Cell<Option<Cause>>,
     /// Connections opened so far; those up to `cut` are closed by the peer.
     connections: Cell<usize>,
     cut: Cell<usize>,
     /// Cuts all connections when this record is stored.
     cut_at: Cell<Option<u8>>,
+    /// Octets, either way, after which the connection is cut.
+    fuse: Cell<Option<usize>>,
     /// Octets that are sent at once, at most.
     piece: Cell<Option<usize>>,
     /// No TCP connection comes about.
@@ -56,11 +59,11 @@ struct World {
 struct Flash(Rc<World>);
 
 #[derive(Debug)]
-struct Broken;
+struct Broken(Cause);
 
 impl PortError for Broken {
     fn cause(&self) -> Cause {
-        Cause::Permanent
+        self.0
     }
 
     fn hint(&self) -> &'static str {
@@ -73,8 +76,8 @@ impl Store for Flash {
 
     async fn load(&mut self, record: u8, into: &mut [u8]) -> Result<Option<usize>, Broken> {
         pause().await;
-        if self.0.broken.get() {
-            return Err(Broken);
+        if let Some(cause) = self.0.broken.get() {
+            return Err(Broken(cause));
         }
         Ok(self.0.records.borrow().get(&record).map(|octets| {
             into[..octets.len()].copy_from_slice(octets);
@@ -84,8 +87,8 @@ impl Store for Flash {
 
     async fn store(&mut self, record: u8, octets: &[u8]) -> Result<(), Broken> {
         pause().await;
-        if self.0.broken.get() {
-            return Err(Broken);
+        if let Some(cause) = self.0.broken.get() {
+            return Err(Broken(cause));
         }
         if self.0.cut_at.get() == Some(record) {
             self.0.cut.set(self.0.connections.get());
@@ -128,6 +131,14 @@ impl Severed {
     fn is_cut(&self) -> bool {
         self.number <= self.world.cut.get()
     }
+
+    fn burn(&self, octets: usize) {
+        let Some(left) = self.world.fuse.get() else { return };
+        if left <= octets {
+            self.world.cut.set(self.number);
+        }
+        self.world.fuse.set(left.checked_sub(octets).filter(|left| *left > 0));
+    }
 }
 
 impl ErrorType for Severed {
@@ -136,7 +147,12 @@ impl ErrorType for Severed {
 
 impl Read for Severed {
     async fn read(&mut self, into: &mut [u8]) -> Result<usize, NetError> {
-        if self.is_cut() { Ok(0) } else { self.stream.read(into).await }
+        if self.is_cut() {
+            return Ok(0);
+        }
+        let read = self.stream.read(into).await?;
+        self.burn(read);
+        Ok(read)
     }
 }
 
@@ -144,7 +160,12 @@ impl Write for Severed {
     async fn write(&mut self, octets: &[u8]) -> Result<usize, NetError> {
         pause().await;
         let some = &octets[..octets.len().min(self.world.piece.get().unwrap_or(usize::MAX))];
-        if self.is_cut() { Ok(octets.len()) } else { self.stream.write(some).await }
+        if self.is_cut() {
+            return Ok(octets.len());
+        }
+        let written = self.stream.write(some).await?;
+        self.burn(written);
+        Ok(written)
     }
 
     async fn flush(&mut self) -> Result<(), NetError> {
@@ -243,7 +264,7 @@ fn a_connection_that_the_server_closed_while_idle_is_opened_anew() {
 #[test]
 fn a_stuck_device_that_is_asked_again_and_again_does_not_spin() {
     let (plant, world) = (plant(true), Rc::new(World::default()));
-    world.broken.set(true);
+    world.broken.set(Some(Cause::Permanent));
     world.instant.set(true);
     let mut memory = Memory::<6144>::new();
     let mut device = Device::new(config(&plant), &mut memory, board(&world));
@@ -253,6 +274,43 @@ fn a_stuck_device_that_is_asked_again_and_again_does_not_spin() {
         assert!(matches!(device.status(), Status::Stuck(_)));
     }
     assert!(world.ahead.get() > 300, "30 calls in {} s", world.ahead.get());
+}
+
+#[test]
+fn flash_that_fails_for_a_while_at_boot_is_asked_again_in_time() {
+    let (plant, world) = (plant(true), Rc::new(World::default()));
+    world.wall.set(Some(plant.now()));
+    world.broken.set(Some(Cause::Transient));
+    world.instant.set(true);
+    let mut memory = Memory::<6144>::new();
+    let mut device = Device::new(config(&plant), &mut memory, board(&world));
+    for _ in 0..30 {
+        let error = block_on(device.online()).map(drop).unwrap_err();
+        assert!(error.to_string().contains("broken for the test"), "{error}");
+        assert!(!matches!(device.status(), Status::Stuck(_)));
+    }
+    assert!(world.ahead.get() > 300, "30 calls in {} s", world.ahead.get());
+    world.broken.set(None);
+    world.instant.set(false);
+    world.ahead.set(world.ahead.get() + HOUR);
+    block_on(life(&mut device)).expect("no reset was needed");
+}
+
+#[test]
+fn what_a_packet_may_hold_is_lent() {
+    let (plant, world) = (plant(true), Rc::new(World::default()));
+    world.wall.set(Some(plant.now()));
+    let config = config(&plant);
+    let publish = async |device: &mut Device<'_, SoftwareKeys<StdEntropy>, Flash, Cable, Ticks>| {
+        let mut link = device.online().await?;
+        link.publish("devices/pump-7/flow", &[b'x'; 3000]).await?;
+        link.disconnect().await
+    };
+    let mut memory: Memory = Memory::new();
+    let short = block_on(publish(&mut Device::new(config, &mut memory, board(&world)))).unwrap_err();
+    assert!(matches!(short, Error::Core(identity_core::Error::NoSpace { wanted: 3029, .. })), "{short:?}");
+    let mut memory = Memory::<6144, 1024, 3029>::new();
+    block_on(publish(&mut Device::new(config, &mut memory, board(&world)))).unwrap();
 }
 
 #[test]
@@ -387,6 +445,49 @@ fn going_online_survives_being_dropped_at_every_wait() {
             break;
         }
     }
+}
+
+#[test]
+fn a_cut_after_any_number_of_octets_costs_one_attempt() {
+    let plant = plant(false);
+    for octets in (1..).step_by(61) {
+        let world = Rc::new(World::default());
+        world.wall.set(Some(plant.now()));
+        world.fuse.set(Some(octets));
+        let mut memory = Memory::<6144>::new();
+        let mut device = Device::new(config(&plant), &mut memory, board(&world));
+        if let Err(error) = block_on(life(&mut device)) {
+            assert!(error.to_string().contains("the peer closed the connection"), "{octets} octets: {error}");
+            world.ahead.set(world.ahead.get() + HOUR);
+            block_on(life(&mut device)).unwrap_or_else(|error| panic!("after {octets} octets: {error}"));
+        }
+        let whole = world.fuse.take().is_some();
+        let enrolled = plant.est().enrolments().len();
+        let mut memory = Memory::<6144>::new();
+        block_on(life(&mut Device::new(config(&plant), &mut memory, board(&world)))).unwrap();
+        assert_eq!(plant.est().enrolments().len(), enrolled, "after {octets} octets");
+        if whole {
+            assert!(octets > 5_000, "a whole life took {octets} octets");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_there_is_found_without_waiting() {
+    let (plant, world) = (plant(true), Rc::new(World::default()));
+    world.wall.set(Some(plant.now()));
+    let mut memory = Memory::<6144>::new();
+    let mut device = Device::new(config(&plant), &mut memory, board(&world));
+    block_on(async {
+        let mut link = device.online().await.unwrap();
+        link.subscribe("devices/pump-7/set", Qos::AtLeastOnce).await.unwrap();
+        assert!(link.next(link.now()).await.unwrap().is_none());
+        plant.broker().unwrap().publish("devices/pump-7/set", b"on", 1);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let message = link.next(link.now()).await.unwrap().expect("it came a while ago");
+        assert_eq!(message.payload, b"on");
+    });
 }
 
 #[test]

@@ -402,3 +402,26 @@ fn a_stream_that_ends_without_close_notify_is_an_error() {
     assert_eq!(Device::trusting(&ca).greet(address), Err(Error::Closed { during: "TLS read" }));
     server.join().expect("the server does not panic");
 }
+
+/// The usual fate of a client certificate that the server refuses: alert, close, and the client writes before it reads.
+#[test]
+fn an_alert_explains_a_write_that_fails() {
+    let (ca, identity) = world(KeyKind::P256);
+    let (address, server) = serve(move |tcp| {
+        let mut rogue = Rogue::accept(tcp);
+        let chain: Vec<&[u8]> = identity.chain.iter().map(Vec::as_slice).collect();
+        rogue.honest(&chain, &identity.key);
+        rogue.sealed(ALERT, &[2, 45]);
+        // closing with the client's Finished unread resets the connection
+    });
+    let outcome = Device::trusting(&ca).connect(address, async |mut secure, clock| {
+        for _ in 0..50 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            secure.write_all(b"request", clock.after_ms(1_000)).await?;
+            secure.flush(clock.after_ms(1_000)).await?;
+        }
+        Ok(())
+    });
+    server.join().expect("the server does not panic");
+    assert_eq!(outcome, Err(Error::Tls { what: "server refused the client certificate", alert: 45 }));
+}

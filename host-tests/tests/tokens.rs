@@ -46,12 +46,8 @@ static TOKEN: TokenSession = TokenSession {
     alpn: &[],
     keep_alive: 60,
 };
-const PLAIN: ClientCredentials = ClientCredentials {
-    issuer: ISSUER,
-    scope: "mqtt:publish",
-    resource: &[MQTT],
-    ..ClientCredentials::DEFAULT
-};
+const PLAIN: ClientCredentials =
+    ClientCredentials { issuer: ISSUER, scope: "mqtt:publish", resource: &[MQTT], ..ClientCredentials::DEFAULT };
 
 /// A world whose authorization server knows `pump-7` as `credential` makes it of the device's certificate, once there is one.
 struct Bed {
@@ -379,8 +375,7 @@ fn tokens_are_exchanged_and_assertions_granted() {
         resource: &["https://api.plant.example"],
         ..Source::of(TokenExchangeGrant { subject: base, audience: "" })
     });
-    let resources =
-        vec![Resource::jwt(MQTT, &["mqtt:publish"]), Resource::jwt("https://api.plant.example", &["read"])];
+    let resources = vec![Resource::jwt(MQTT, &["mqtt:publish"]), Resource::jwt("https://api.plant.example", &["read"])];
     let mut bed = bed(exchange, AuthOptions { resources, ..AuthOptions::default() }, keys);
     let seen = bed.run(20);
     assert!(seen.token.is_some(), "{:?} {}", seen.trouble, seen.words);
@@ -406,7 +401,10 @@ fn tokens_are_exchanged_and_assertions_granted() {
 
 #[test]
 fn every_bad_reply_is_a_clear_error_a_wait_and_then_a_token() {
-    use AuthFault::{Busy, Empty, EndpointsAt, Error as Refuse, Html, Member, OtherIssuer, Redirect, Truncated, Twice, WrongContentType};
+    use AuthFault::{
+        Busy, Empty, EndpointsAt, Error as Refuse, Html, Member, OtherIssuer, Redirect, Truncated, Twice,
+        WrongContentType,
+    };
     let rows: [(&str, Endpoint, AuthFault, &str); 21] = [
         ("html", Endpoint::Token, Html(200), "JSON"),
         ("html 500", Endpoint::Token, Html(500), "500"),
@@ -477,10 +475,11 @@ fn what_the_rfcs_allow_and_servers_do_is_taken() {
     assert!(seen.token.is_some());
 }
 
-
 #[test]
 fn metadata_is_found_in_either_place_and_once() {
-    for (openid, rfc8414, path) in [(true, false, ""), (false, true, ""), (false, true, "/tenant"), (true, false, "/t/v2.0")] {
+    for (openid, rfc8414, path) in
+        [(true, false, ""), (false, true, ""), (false, true, "/tenant"), (true, false, "/t/v2.0")]
+    {
         let issuer: &'static str = format!("{ISSUER}{path}").leak();
         let options = AuthOptions { issuer: issuer.into(), openid, rfc8414, ..AuthOptions::default() };
         let mut bed = bed(leak(ClientCredentials { issuer, ..PLAIN }), options, keys);
@@ -488,7 +487,8 @@ fn metadata_is_found_in_either_place_and_once() {
         assert_eq!(bed.requests().len(), if openid { 2 } else { 3 });
     }
     // an issuer that is no https URL says so
-    let mut bed = bed(leak(ClientCredentials { issuer: "http://id.plant.example", ..PLAIN }), AuthOptions::default(), keys);
+    let mut bed =
+        bed(leak(ClientCredentials { issuer: "http://id.plant.example", ..PLAIN }), AuthOptions::default(), keys);
     assert!(bed.run(20).trouble.unwrap().to_string().contains("https://"));
 }
 

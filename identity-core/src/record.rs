@@ -110,6 +110,9 @@ pub fn write_credential(issued: &Issued, buffer: &mut [u8], length: usize) -> Re
 }
 
 /// Reads a credential record.
+///
+/// # Errors
+/// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
 pub fn read_credential(octets: &[u8]) -> Result<Credential<'_>, Error> {
     let (mut certificates, mut leaf, mut not_before, mut not_after) = (None, None, None, None);
     fields("credential", octets, |key, d| {
@@ -135,7 +138,10 @@ pub fn read_credential(octets: &[u8]) -> Result<Credential<'_>, Error> {
     Ok(Credential { certificates, leaf, not_before, not_after })
 }
 
-/// Writes the live pointer: which slot is live. Storing it is the commit.
+/// Writes the live pointer: which slot is live. Storing it is the commit; its length in octets.
+///
+/// # Errors
+/// [`Error::NoSpace`] with the octets wanted.
 pub fn write_live(slot: Slot, into: &mut [u8]) -> Result<usize, Error> {
     encode("live pointer", 8, into, |e| {
         e.map(2)?.u8(0)?.u8(VERSION)?.u8(1)?.u8(slot.number())?;
@@ -144,6 +150,9 @@ pub fn write_live(slot: Slot, into: &mut [u8]) -> Result<usize, Error> {
 }
 
 /// Reads the live pointer.
+///
+/// # Errors
+/// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
 pub fn read_live(octets: &[u8]) -> Result<Slot, Error> {
     let mut slot = None;
     fields("live pointer", octets, |key, d| {
@@ -157,7 +166,10 @@ pub fn read_live(octets: &[u8]) -> Result<Slot, Error> {
     slot.ok_or(Error::Stored { what: "live pointer", problem: "it names neither slot A nor slot B" })
 }
 
-/// Writes the trust anchors fetched by the device: concatenated DER certificates.
+/// Writes the trust anchors fetched by the device: concatenated DER certificates; its length in octets.
+///
+/// # Errors
+/// [`Error::NoSpace`] with the octets wanted.
 pub fn write_anchors(certificates: &[u8], into: &mut [u8]) -> Result<usize, Error> {
     encode("trust anchors", certificates.len(), into, |e| {
         e.map(2)?.u8(0)?.u8(VERSION)?.u8(1)?.bytes(certificates)?;
@@ -166,6 +178,9 @@ pub fn write_anchors(certificates: &[u8], into: &mut [u8]) -> Result<usize, Erro
 }
 
 /// Reads the trust anchors: concatenated DER certificates.
+///
+/// # Errors
+/// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
 pub fn read_anchors(octets: &[u8]) -> Result<&[u8], Error> {
     let mut certificates = None;
     fields("trust anchors", octets, |key, d| {
@@ -178,7 +193,10 @@ pub fn read_anchors(octets: &[u8]) -> Result<&[u8], Error> {
     certificates.ok_or(Error::Stored { what: "trust anchors", problem: "the certificates are missing" })
 }
 
-/// Writes the clock floor.
+/// Writes the clock floor; its length in octets.
+///
+/// # Errors
+/// [`Error::NoSpace`] with the octets wanted.
 pub fn write_floor(floor: UnixTime, into: &mut [u8]) -> Result<usize, Error> {
     encode("clock floor", 16, into, |e| {
         e.map(2)?.u8(0)?.u8(VERSION)?.u8(1)?.u64(floor.0)?;
@@ -187,6 +205,9 @@ pub fn write_floor(floor: UnixTime, into: &mut [u8]) -> Result<usize, Error> {
 }
 
 /// Reads the clock floor.
+///
+/// # Errors
+/// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
 pub fn read_floor(octets: &[u8]) -> Result<UnixTime, Error> {
     let mut floor = None;
     fields("clock floor", octets, |key, d| {

@@ -43,7 +43,7 @@ impl<'a> Anchors<'a> {
 }
 
 fn self_issued(der: &[u8]) -> bool {
-    Certificate::parse(der).is_ok_and(|certificate| certificate.issuer == certificate.subject)
+    Certificate::parse(der).is_ok_and(|certificate| certificate.is_self_issued())
 }
 
 /// How the server of an exchange is authenticated.

@@ -4,6 +4,7 @@ mod coverage;
 mod cross;
 mod deny;
 mod lint;
+mod mqtt_compare;
 mod msrv;
 mod panic_proof;
 mod setup;
@@ -28,6 +29,7 @@ const TASKS: &[Task] = &[
     Task("deny", "licences, sources and known faults of the dependencies", deny::run),
     Task("panic-proof", "show by the linker that identity-core has no panic", panic_proof::run),
     Task("sizes", "flash and RAM of the emulated board's image, by crate", sizes::run_all),
+    Task("mqtt-compare", "flash, RAM and cancel-safety of the MQTT client beside rust-mqtt", mqtt_compare::run),
     Task("coverage", "lines of identity-core that the tests run; fails below the floor", coverage::run),
 ];
 

@@ -216,7 +216,7 @@ fn keep_anchors(shared: &mut Shared<'_>, length: usize) -> Result<(), Error> {
     // read again: the borrow of the first reading cannot cross the copy
     let certificates = record::read_anchors(shared.memory.reply)?;
     let room = shared.memory.anchors.get_mut(..length);
-    let room = room.ok_or(Error::NoSpace { what: "trust anchors", wanted: length })?;
+    let room = room.ok_or(Error::NoSpace { what: "trust anchors (memory::ANCHORS)", wanted: length })?;
     for (to, from) in room.iter_mut().zip(certificates) {
         *to = *from;
     }

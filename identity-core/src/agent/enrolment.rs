@@ -244,7 +244,13 @@ impl Enrolment {
     }
 
     /// The phase that `next` asks for.
-    fn follow(&mut self, next: Next, shared: &mut Shared<'_>, now: Now, wall: Option<UnixTime>) -> Result<Phase, Error> {
+    fn follow(
+        &mut self,
+        next: Next,
+        shared: &mut Shared<'_>,
+        now: Now,
+        wall: Option<UnixTime>,
+    ) -> Result<Phase, Error> {
         Ok(match next {
             Next::Ask(stage) => {
                 self.backoff.reset();
@@ -266,7 +272,10 @@ impl Enrolment {
     fn adopt_anchors(&mut self, shared: &mut Shared<'_>, length: usize, then: Stage) -> Result<Phase, Error> {
         let memory = &mut shared.memory;
         let certificates = memory.reply.get(..length).unwrap_or_default();
-        let room = memory.anchors.get_mut(..length).ok_or(Error::NoSpace { what: "trust anchors", wanted: length })?;
+        let room = memory
+            .anchors
+            .get_mut(..length)
+            .ok_or(Error::NoSpace { what: "trust anchors (memory::ANCHORS)", wanted: length })?;
         room.iter_mut().zip(certificates).for_each(|(to, from)| *to = *from);
         shared.anchors = length;
         self.backoff.reset();

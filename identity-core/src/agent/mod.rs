@@ -174,7 +174,10 @@ impl<'m> Agent<'m> {
         step
     }
 
-    /// Says how the step went. The error, if any, is for the log: the agent has dealt with it.
+    /// Says how the step went.
+    ///
+    /// # Errors
+    /// What went wrong, for the log: the agent has dealt with it, and waits or is stuck as [`status`](Self::status) says.
     pub fn done(&mut self, now: Now, outcome: Outcome) -> Result<(), Error> {
         if self.idle {
             // whenever it comes: it must not pass for the answer to the step that was waited for
@@ -287,7 +290,11 @@ impl<'m> Agent<'m> {
         self.config.profile.session.needs_token().then_some(Want { source, scope: source.scope() })
     }
 
-    /// Everything a connection to the broker needs, when there is a usable identity, and a token if the session needs one.
+    /// Everything a connection to the broker needs, when there is a usable identity, and a token if the
+    /// session needs one.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if the session's configuration is wrong.
     pub fn session(&self, now: Now) -> Option<Result<Login<'_>, Error>> {
         let slot = match &self.state {
             State::Ready(ready) => ready.slot,

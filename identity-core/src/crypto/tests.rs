@@ -73,6 +73,19 @@ fn hedged_signatures_differ_and_verify() {
     }
 }
 
+/// A generator that died and gives the same octets for ever: the nonce still depends on key and digest (RFC 6979), so two
+/// digests never share one, which would give the key away.
+#[test]
+fn a_dead_generator_gives_no_key_away() {
+    let (key, dead) = (rfc6979_key(), [0; 32]);
+    let other = SecretKey::from_octets(&[0x35; 32]).unwrap();
+    let sign = |key: &SecretKey, message: &[u8]| key.sign_with(&sha256(message), &dead).unwrap();
+    assert_eq!(sign(&key, b"sample"), sign(&key, b"sample"));
+    let r = [sign(&key, b"sample"), sign(&key, b"test"), sign(&other, b"sample")].map(|s| s.0[..32].to_vec());
+    assert!(r[0] != r[1] && r[0] != r[2] && r[1] != r[2]);
+    verify_p256(&key.public(), &sha256(b"test"), &sign(&key, b"test")).unwrap();
+}
+
 #[test]
 fn generated_keys_differ_and_sign() {
     let mut drbg = drbg();

@@ -67,14 +67,24 @@ pub enum Next {
 /// A way to obtain credentials: pure functions over requests and replies. Progress lives in the agent.
 pub trait Enrol: Sync {
     /// Checks the configuration, such as the length of paths, and says the first thing to do.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] naming the field of the configuration to fix.
     fn start(&self, context: &Context<'_>) -> Result<Next, Error>;
 
     /// The request of a stage. Called again for each repetition; writes its path into `path`.
     fn request<'a>(&'a self, stage: Stage, context: &Context<'a>, path: &'a mut Path) -> Request<'a>;
 
     /// Judges the reply of a stage; may rewrite the body in place.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the server's status, [`Error::Malformed`] or [`Error::Certificate`] for what it sent. The agent
+    /// asks the same stage again: after seconds for 408, 429, 500 and 502 to 504, after a minute and more for the rest.
     fn reply(&self, stage: Stage, context: &Context<'_>, reply: &Reply, body: &mut [u8]) -> Result<Next, Error>;
 
     /// Turns the DER of the CSR, the first `length` octets, into what requests carry, in place; the new length.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] with the octets wanted.
     fn wrap_csr(&self, buffer: &mut [u8], length: usize) -> Result<usize, Error>;
 }

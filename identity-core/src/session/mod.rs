@@ -68,6 +68,9 @@ pub struct SessionContext<'a> {
 /// A way to log in to a broker: a pure function.
 pub trait Session: Sync {
     /// What the next connection needs.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] naming the field of the configuration to fix.
     fn login<'a>(&'a self, context: &SessionContext<'a>) -> Result<Login<'a>, Error>;
 
     /// Whether a token of the profile's source is needed.

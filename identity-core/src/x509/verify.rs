@@ -6,10 +6,11 @@
 //! shows by the linker that this crate has none, has to leave them out.
 
 use core::ops::Range;
+use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 
 use heapless::Vec;
-use pki_types::{CertificateDer, SignatureVerificationAlgorithm};
+use pki_types::{AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm};
 use webpki::{EndEntityCert, VerifiedPath};
 
 use super::cert::Certificate;
@@ -22,6 +23,13 @@ use crate::trust::Anchors;
 
 /// Intermediate certificates that a peer may send; webpki follows at most six in one path.
 pub const MAX_INTERMEDIATES: usize = 8;
+
+/// Different intermediates of one name, as cross-signing and renewal of a CA give: more of them could be put together in so
+/// many ways that a device would search for minutes.
+pub const MAX_NAMESAKES: usize = 2;
+
+/// Signatures checked for one chain, whatever becomes of it; each takes a device a tenth of a second or more.
+pub const MAX_SIGNATURES: u8 = 16;
 
 /// The signature algorithms that may be used on a path: a firmware links those that it names.
 pub type Algorithms<'a> = &'a [&'a dyn SignatureVerificationAlgorithm];
@@ -90,7 +98,8 @@ impl Issued {
 /// Anchors are taken as they are: they may have expired. Fetched certificates that are no anchors may complete the path.
 ///
 /// # Errors
-/// [`Error::Certificate`] saying why no path was accepted; [`Error::Malformed`] for more than [`MAX_INTERMEDIATES`].
+/// [`Error::Certificate`] saying why no path was accepted; [`Error::Malformed`] for more than [`MAX_INTERMEDIATES`], more than
+/// [`MAX_NAMESAKES`], or paths that take more than [`MAX_SIGNATURES`].
 pub fn verify_path<'a>(
     algorithms: Algorithms<'_>,
     which: &'static str,
@@ -102,16 +111,27 @@ pub fn verify_path<'a>(
 ) -> Result<Matched, Error> {
     let refused = |problem| Error::Certificate { which, problem };
     let certificate = Certificate::parse(leaf).map_err(|_| refused(CertProblem::Unreadable))?;
-    let mut between = Vec::<CertificateDer<'_>, MAX_INTERMEDIATES>::new();
-    for certificate in intermediates {
-        let problem = "it came with more than 8 intermediate certificates; send only those between it and the root";
-        between.push(certificate.into()).map_err(|_| Error::Malformed { what: which, problem })?;
+    let malformed = |problem| Error::Malformed { what: which, problem };
+    let mut between = Between(Vec::new());
+    for (sent, certificate) in intermediates.enumerate() {
+        if sent >= MAX_INTERMEDIATES {
+            return Err(malformed(SURPLUS));
+        }
+        between.add(certificate).map_err(malformed)?;
     }
     // What the peer left out, the device may have fetched; as many as there is room for.
     for certificate in anchors.intermediates() {
-        if between.push(certificate.into()).is_err() {
-            break;
-        }
+        let _ = between.add(certificate);
+    }
+    let left = AtomicU8::new(MAX_SIGNATURES);
+    let mut counted = Vec::<Counted<'_>, MAX_ALGORITHMS>::new();
+    for &inner in algorithms {
+        let counts = counted.push(Counted { inner, left: &left });
+        counts.map_err(|_| Error::Misuse("verify_path: more than 16 signature algorithms"))?;
+    }
+    let mut algorithms = Vec::<&dyn SignatureVerificationAlgorithm, MAX_ALGORITHMS>::new();
+    for algorithm in &counted {
+        let _ = algorithms.push(algorithm); // as many as above
     }
     let leaf = CertificateDer::from(leaf);
     let leaf = EndEntityCert::try_from(&leaf).map_err(|error| refused(problem_of(&error)))?;
@@ -119,7 +139,7 @@ pub fn verify_path<'a>(
     // One anchor at a time needs no memory for all of them; signatures are only checked where the issuer's name fits.
     let mut refusal = refused(CertProblem::UnknownIssuer);
     for anchor in anchors.iter() {
-        match path_to(algorithms, &leaf, &between, anchor, purpose, judge) {
+        match path_to(&algorithms, &leaf, &between.0, anchor, purpose, judge) {
             Ok(()) if certificate.key_usage.is_none_or(|usage| usage.digital_signature()) => return Ok(Matched(())),
             Ok(()) => return Err(refused(CertProblem::WrongPurpose)),
             Err(Refusal::Anchor) => {
@@ -128,8 +148,61 @@ pub fn verify_path<'a>(
             Err(Refusal::Path(CertProblem::UnknownIssuer)) => {}
             Err(Refusal::Path(problem)) => refusal = refused(problem),
         }
+        if left.load(Ordering::Relaxed) == 0 {
+            return Err(malformed("its certificates make too many paths to check; send one chain"));
+        }
     }
     Err(refusal)
+}
+
+/// Intermediates, each once.
+struct Between<'a>(Vec<CertificateDer<'a>, MAX_INTERMEDIATES>);
+
+impl<'a> Between<'a> {
+    fn add(&mut self, der: &'a [u8]) -> Result<(), &'static str> {
+        if self.0.iter().any(|known| known.as_ref() == der) {
+            return Ok(());
+        }
+        // what cannot be read is on no path
+        let Some(name) = subject(der) else { return Ok(()) };
+        if self.0.iter().filter(|known| subject(known) == Some(name)).count() >= MAX_NAMESAKES {
+            return Err("it came with more than 2 different intermediate certificates of one name; send one chain");
+        }
+        self.0.push(der.into()).map_err(|_| SURPLUS)
+    }
+}
+
+const SURPLUS: &str = "it came with more than 8 intermediate certificates; send only those between it and the root";
+
+fn subject(der: &[u8]) -> Option<&[u8]> {
+    Certificate::parse(der).ok().map(|certificate| certificate.subject)
+}
+
+/// Room for the algorithms of a path; this crate has ten.
+const MAX_ALGORITHMS: usize = 16;
+
+/// An algorithm that refuses when no more signatures may be checked.
+#[derive(Debug)]
+struct Counted<'a> {
+    inner: &'a dyn SignatureVerificationAlgorithm,
+    left: &'a AtomicU8,
+}
+
+impl SignatureVerificationAlgorithm for Counted<'_> {
+    fn verify_signature(&self, public: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        // one thread: load and store will do, and every core has them
+        let left = self.left.load(Ordering::Relaxed).checked_sub(1).ok_or(InvalidSignature)?;
+        self.left.store(left, Ordering::Relaxed);
+        self.inner.verify_signature(public, message, signature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        self.inner.public_key_alg_id()
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        self.inner.signature_alg_id()
+    }
 }
 
 /// Verifies that `leaf` leads to an anchor, is for servers, and names `host` in its subject alternative names: a DNS name

@@ -66,8 +66,14 @@ fn get() -> Request<'static> {
 
 fn ask_with(reply: &[u8], piece: usize, space: usize) -> Result<(Reply, Vec<u8>, bool), Error> {
     let (mut into, mut head) = (std::vec![0; space], [0; 512]);
-    let (reply, again) =
-        block_on(exchange(&mut Script::new(reply, piece), &get(), &mut into, &mut Nonce::NONE, &mut head, Instant(1000)))?;
+    let (reply, again) = block_on(exchange(
+        &mut Script::new(reply, piece),
+        &get(),
+        &mut into,
+        &mut Nonce::default(),
+        &mut head,
+        Instant(1000),
+    ))?;
     assert_eq!(head, [0; 512], "the head is wiped");
     into.truncate(reply.length);
     Ok((reply, into, again))
@@ -96,7 +102,7 @@ fn problem(reply: &str) -> &'static str {
 
 fn sent(request: &Request<'_>, head: usize) -> Result<Vec<Vec<u8>>, Error> {
     let mut script = Script::new(b"HTTP/1.1 204 Nothing\r\n\r\n", 99);
-    block_on(exchange(&mut script, request, &mut [], &mut Nonce::NONE, &mut std::vec![0; head], Instant(1000)))?;
+    block_on(exchange(&mut script, request, &mut [], &mut Nonce::default(), &mut std::vec![0; head], Instant(1000)))?;
     Ok(script.sent)
 }
 
@@ -150,7 +156,8 @@ fn what_would_break_out_of_its_place_is_refused_and_nothing_is_sent() {
             Request { authorization: Authorization::Basic { user: "u", password: secret(bad) }, ..get() },
         ] {
             let mut script = Script::new(b"", 1);
-            let outcome = block_on(exchange(&mut script, &request, &mut [], &mut Nonce::NONE, &mut [0; 512], Instant(1000)));
+            let outcome =
+                block_on(exchange(&mut script, &request, &mut [], &mut Nonce::default(), &mut [0; 512], Instant(1000)));
             assert!(matches!(outcome, Err(Error::Core(CoreError::Misuse(_)))), "{outcome:?}");
             assert!(script.sent.is_empty());
         }

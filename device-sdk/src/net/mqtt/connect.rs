@@ -37,15 +37,13 @@ pub(super) struct Limits {
     pub(super) packet: usize,
     pub(super) at_least_once: bool,
     pub(super) retain: bool,
-    /// Seconds, if the broker wants others than CONNECT said.
-    keep_alive: Option<u32>,
 }
 
 impl Limits {
-    const NONE: Self = Self { packet: usize::MAX, at_least_once: true, retain: true, keep_alive: None };
+    const NONE: Self = Self { packet: usize::MAX, at_least_once: true, retain: true };
 
-    /// From CONNACK, unless it refuses.
-    fn read(packet: Packet<'_>, version: MqttVersion) -> Result<Self, Error> {
+    /// From CONNACK, unless it refuses; also the keep-alive in seconds, if the broker wants another than CONNECT said.
+    fn read(packet: Packet<'_>, version: MqttVersion) -> Result<(Self, Option<u32>), Error> {
         if packet.first == codec::AUTH {
             return Err(malformed(
                 "a challenge (AUTH) before CONNACK; this client has one answer, which was in CONNECT",
@@ -62,17 +60,17 @@ impl Limits {
         if flags != 0 {
             return Err(malformed("CONNACK speaks of an old session, but a clean one was asked for"));
         }
-        let mut limits = Self::NONE;
+        let (mut limits, mut keep_alive) = (Self::NONE, None);
         if version == MqttVersion::V5 {
             reader.properties(|property, value| match property {
-                0x13 => limits.keep_alive = Some(value),
+                0x13 => keep_alive = Some(value),
                 0x24 => limits.at_least_once = value > 0,
                 0x25 => limits.retain = value > 0,
                 0x27 => limits.packet = usize::try_from(value).unwrap_or(usize::MAX),
                 _ => {}
             })?;
         }
-        Ok(limits)
+        Ok((limits, keep_alive))
     }
 }
 
@@ -119,8 +117,9 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         }
         let Some(packet) = self.inbox.packet(0)? else { return Err(malformed("no CONNACK")) };
         let length = packet.length;
-        self.limits = Limits::read(packet, self.version)?;
-        self.keep_alive_ms = self.limits.keep_alive.map_or(self.keep_alive_ms, |seconds| u64::from(seconds) * 1000);
+        let (limits, keep_alive) = Limits::read(packet, self.version)?;
+        self.limits = limits;
+        self.keep_alive_ms = keep_alive.map_or(self.keep_alive_ms, |seconds| u64::from(seconds) * 1000);
         self.inbox.remove(0, length);
         Ok(())
     }

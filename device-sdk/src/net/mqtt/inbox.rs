@@ -1,12 +1,9 @@
 //! What arrived and is not dealt with yet, packet by packet in lent memory.
 
 use identity_core::error::Error as CoreError;
-use identity_core::time::Instant;
 
 use super::codec::Packet;
 use crate::Error;
-use crate::net::transport::Transport;
-use crate::ports::Clock;
 
 pub(super) struct Inbox<'a> {
     buffer: &'a mut [u8],
@@ -43,25 +40,15 @@ impl<'a> Inbox<'a> {
         }
     }
 
-    /// Receives something; false when `until` came first. Cancel-safe.
-    pub(super) async fn more(
-        &mut self,
-        transport: &mut impl Transport,
-        clock: &impl Clock,
-        until: Instant,
-    ) -> Result<bool, Error> {
+    /// Where the next octets go; never empty.
+    pub(super) fn room(&mut self) -> Result<&mut [u8], Error> {
         let wanted = self.buffer.len().saturating_add(1);
         let room = self.buffer.get_mut(self.filled..).filter(|room| !room.is_empty());
-        let room = room.ok_or(Error::Core(CoreError::NoSpace { what: "the MQTT receive buffer", wanted }))?;
-        if !transport.readable(until).await? {
-            return Ok(false);
-        }
-        match transport.read(room, until.max(clock.now().after_ms(5_000))).await? {
-            0 => Err(Error::Closed { during: "an MQTT session; look into the broker's log" }),
-            read => {
-                self.filled += read;
-                Ok(true)
-            }
-        }
+        room.ok_or(Error::Core(CoreError::NoSpace { what: "the MQTT receive buffer", wanted }))
+    }
+
+    /// So many octets were put into the room.
+    pub(super) fn add(&mut self, octets: usize) {
+        self.filled += octets;
     }
 }

@@ -298,12 +298,20 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         Ok(())
     }
 
+    /// Receives something; false when `until` came first. Cancel-safe.
     async fn more(&mut self, until: Instant) -> Result<bool, Error> {
-        let came = self.inbox.more(&mut self.transport, self.clock, until).await?;
-        if came {
-            self.heard = self.clock.now();
+        let room = self.inbox.room()?;
+        if !self.transport.readable(until).await? {
+            return Ok(false);
         }
-        Ok(came)
+        match self.transport.read(room, until.max(self.clock.now().after_ms(5_000))).await? {
+            0 => Err(Error::Closed { during: "an MQTT session; look into the broker's log" }),
+            read => {
+                self.inbox.add(read);
+                self.heard = self.clock.now();
+                Ok(true)
+            }
+        }
     }
 
     fn fresh_id(&mut self) -> u16 {

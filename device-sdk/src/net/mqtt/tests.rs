@@ -2,6 +2,7 @@ use std::vec::Vec;
 
 use embassy_futures::block_on;
 use identity_core::Error as CoreError;
+use identity_core::config::Secret;
 use identity_core::session::MqttVersion::{self, V5, V311};
 use identity_core::time::{Instant, UnixTime};
 
@@ -62,7 +63,15 @@ fn broker(parts: &[&[u8]]) -> Broker {
 }
 
 fn connect(version: MqttVersion) -> Connect<'static> {
-    Connect { version, client_id: "pump", user_name: None, password: None, authentication: None, keep_alive: 60, will: None }
+    Connect {
+        version,
+        client_id: "pump",
+        user_name: None,
+        password: None,
+        authentication: None,
+        keep_alive: 60,
+        will: None,
+    }
 }
 
 /// Connects with 64 octets to send and 32 to receive, and goes on with `then`.
@@ -110,9 +119,8 @@ fn secrets_go_out_from_where_they_lie_whatever_their_size() {
 #[test]
 fn a_new_token_is_shown_on_the_live_link() {
     let shown = b"\xf0\x0c\x19\x0a\x15\0\x01M\x16\0\x03new";
-    let reauthenticate = async |client: &mut Client<'_, Broker, Frozen>| {
-        client.reauthenticate("M", Secret::new("new"), UNTIL).await
-    };
+    let reauthenticate =
+        async |client: &mut Client<'_, Broker, Frozen>| client.reauthenticate("M", Secret::new("new"), UNTIL).await;
     for success in [&b"\xf0\0"[..], b"\xf0\x06\0\x04\x15\0\x01M"] {
         let ((), heard) = session(V5, broker(&[CONNACK_5, success]), reauthenticate).unwrap();
         assert!(heard.ends_with(shown), "{heard:?}");

@@ -57,8 +57,12 @@ const SEND_MIN: usize = 1_536;
 const HOLD: usize = 512;
 /// The largest send buffer that is used: a whole record of 2^14 octets, and what embedded-tls keeps free.
 const SEND_MAX: usize = (1 << 14) + 128 + mailbox::MAILBOX + HOLD;
+/// Longest wait for the alert of a server that closed the connection, in milliseconds: it is here already, or lost.
+const LAST_WORD_MS: u64 = 200;
 /// For errors.
 const HANDSHAKE: &str = "TLS handshake";
+const SHOWN: &str = "the server closed the connection once it was shown the client certificate; look into its log, it may have \
+                     refused it";
 const READ: &str = "TLS read";
 const WRITE: &str = "TLS write";
 
@@ -148,7 +152,11 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
             return Err(error);
         }
         if let Err(error) = opened {
-            return Err(explain(error, mail.take_fault(), HANDSHAKE, limit_ms));
+            // its alert, if it sent one, is under keys that embedded-tls does not have yet
+            return Err(match explain(error, mail.take_fault(), HANDSHAKE, limit_ms) {
+                Error::Closed { .. } if provider.shown() => Error::Tls { what: SHOWN, alert: 0 },
+                error => error,
+            });
         }
         provider.verifier.proven()?;
         mail.set_open();
@@ -163,7 +171,10 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
     /// # Errors
     /// If the connection failed, or the server sent an alert: see [`Secure::read`].
     pub async fn readable(&mut self, until: Instant) -> Result<bool, Error> {
-        let limit = span(self.clock.now(), until);
+        let now = self.clock.now();
+        let limit = span(now, until);
+        // time for a look, even if `until` is now: what is there already is to be found
+        let soonest = until.max(now.after_ms(1));
         loop {
             match self.state {
                 State::Ended => return Ok(true),
@@ -171,7 +182,7 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
                 State::Open => {}
                 State::Busy | State::Dead => return Err(self.unusable(READ)),
             }
-            self.mail.set_deadline(until);
+            self.mail.set_deadline(soonest);
             self.mail.set_peek(true);
             // The framing always breaks off a peek before embedded-tls gets an octet, so dropping this read is safe.
             let outcome = self.tls.read_buffered().await.err();
@@ -260,7 +271,7 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
         while !rest.is_empty() {
             match self.tls.write(rest).await {
                 Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(error) => return Err(self.write_failed(error, until)),
+                Err(error) => return Err(self.write_failed(error, until).await),
             }
         }
         self.state = before;
@@ -274,7 +285,7 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
     pub async fn flush(&mut self, until: Instant) -> Result<(), Error> {
         let before = self.start_write(until)?;
         if let Err(error) = self.tls.flush().await {
-            return Err(self.write_failed(error, until));
+            return Err(self.write_failed(error, until).await);
         }
         self.state = before;
         Ok(())
@@ -308,9 +319,20 @@ impl<'b, S: Read + Write + 'b, C: Clock> Secure<'b, S, C> {
         Ok(before)
     }
 
-    fn write_failed(&mut self, error: TlsError, until: Instant) -> Error {
+    /// Why a write failed. A server that refuses, such as a client certificate, sends an alert and closes: what it said is
+    /// waiting to be read, and worth more than the broken pipe.
+    async fn write_failed(&mut self, error: TlsError, until: Instant) -> Error {
         self.state = State::Dead;
-        explain(error, self.mail.take_fault(), WRITE, span(self.clock.now(), until))
+        let error = explain(error, self.mail.take_fault(), WRITE, span(self.clock.now(), until));
+        if self.left == 0 && matches!(error, Error::Closed { .. }) {
+            self.mail.set_deadline(self.clock.now().after_ms(LAST_WORD_MS));
+            let last = self.take_record(0).await;
+            self.state = State::Dead;
+            if let Err(alert @ Error::Tls { alert: 1.., .. }) = last {
+                return alert;
+            }
+        }
+        error
     }
 
     fn unusable(&mut self, during: &'static str) -> Error {

@@ -66,6 +66,8 @@ pub(super) struct Provider<'a, K> {
     pub(super) verifier: Verifier<'a>,
     /// Why the key store did not sign.
     failed: Option<Error>,
+    /// The server asked for the client certificate.
+    shown: bool,
 }
 
 impl<'a, K: KeyStore> Provider<'a, K> {
@@ -76,12 +78,17 @@ impl<'a, K: KeyStore> Provider<'a, K> {
     ) -> Result<Self, Error> {
         let mut seed = Zeroizing::new([0; SEED]);
         keys.random(seed.as_mut_slice()).map_err(|error| Error::port("keys", &error))?;
-        Ok(Self { keys, client, rng: Stretch { seed, block: 0 }, verifier, failed: None })
+        Ok(Self { keys, client, rng: Stretch { seed, block: 0 }, verifier, failed: None, shown: false })
     }
 
     /// The failure of the key store, if it was asked to sign and could not.
     pub(super) const fn failed(&self) -> Option<Error> {
         self.failed
+    }
+
+    /// Whether the client certificate was on its way to the server.
+    pub(super) const fn shown(&self) -> bool {
+        self.shown
     }
 }
 
@@ -126,6 +133,7 @@ impl<K: KeyStore> CryptoProvider for Provider<'_, K> {
     }
 
     fn client_cert(&mut self) -> Option<Certificate<impl AsRef<[u8]>>> {
+        self.shown = self.client.is_some();
         self.client.map(|client| Certificate::X509(client.certificate))
     }
 }

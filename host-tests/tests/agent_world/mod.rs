@@ -9,7 +9,9 @@ use host_tests::ca::DAY;
 use host_tests::entropy::TestSource;
 use host_tests::est::EstServer;
 use host_tests::http::HttpRequest;
-use identity_core::agent::step::{Authorization, Challenge, Cause, Failure, Media, Method, Outcome, Reply, Request, Step};
+use identity_core::agent::step::{
+    Authorization, Cause, Challenge, Failure, Media, Method, Outcome, Reply, Request, Step,
+};
 use identity_core::agent::{Agent, Status};
 use identity_core::config::{Config, Profile, Secret};
 use identity_core::enrol::{Bootstrap, Est};
@@ -56,6 +58,9 @@ pub(crate) enum End {
 
 type Fault = Box<dyn FnMut(Asked) -> Option<Failure>>;
 
+/// Changes a server's replies on their way.
+pub(crate) type Rewrite = Box<dyn FnMut(&Request<'_>, Reply) -> Reply>;
+
 pub(crate) struct Bench {
     pub(crate) flash: BTreeMap<u8, Vec<u8>>,
     pub(crate) server: EstServer,
@@ -72,7 +77,7 @@ pub(crate) struct Bench {
     /// Longest time between two polls, in seconds.
     pub(crate) nap: u64,
     /// Rewrites a reply of the server.
-    pub(crate) rewrite: Box<dyn FnMut(&Request<'_>, Reply) -> Reply>,
+    pub(crate) rewrite: Rewrite,
     pub(crate) asked: Vec<Asked>,
     pub(crate) errors: Vec<Error>,
     /// Instants of the present life, in milliseconds, at which a session was asked for in vain.
@@ -228,7 +233,9 @@ impl Bench {
                 keys.destroy(slot).expect("keys");
                 Outcome::Done
             }
-            Step::StoreSealed { .. } | Step::Erase { .. } | Step::Random { .. } => unreachable!("there is no token source"),
+            Step::StoreSealed { .. } | Step::Erase { .. } | Step::Random { .. } => {
+                unreachable!("there is no token source")
+            }
             Step::Exchange { request, into, .. } => {
                 let reply = self.exchange(&request, into);
                 Outcome::Reply((self.rewrite)(&request, reply))
