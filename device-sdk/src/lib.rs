@@ -8,6 +8,7 @@ extern crate std;
 #[macro_use]
 mod log;
 
+mod api;
 pub mod clock;
 pub mod config;
 mod converse;
@@ -23,6 +24,7 @@ pub mod store;
 mod token;
 mod wall;
 
+pub use api::{Answer, Http};
 pub use config::{Config, Memory, SideMemory, TimeServer};
 pub use device::Device;
 pub use error::Error;

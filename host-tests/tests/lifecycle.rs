@@ -33,7 +33,7 @@ fn config(server: &EstServer) -> Config {
         pinned: Some(identity_core::crypto::sha256(server.ca.root())),
     }));
     Config {
-        profile: Profile { enrol: est, session: &MTLS },
+        profile: Profile { enrol: est, token: None, session: &MTLS },
         subject: Subject { common_name: "pump-7", ..Subject::default() },
         names: &[],
         anchors: &[],

@@ -126,6 +126,7 @@ pub fn config(scenario: Scenario) -> &'static Constants {
             bootstrap: Bootstrap::Secret { user: "installer", password },
             pinned: None,
         }),
+        token: None,
         session: SESSION.init(Mtls {
             host,
             port: scenario.broker_port,

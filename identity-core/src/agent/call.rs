@@ -434,7 +434,7 @@ impl Tokens {
     }
 
     /// Wall time for what the server judges: its own clock, if it told; else the device's.
-    fn time(&self, shared: &Shared<'_>, now: Now) -> UnixTime {
+    pub(super) fn time(&self, shared: &Shared<'_>, now: Now) -> UnixTime {
         match self.told {
             Some((at, told)) => UnixTime(told.0.saturating_add(now.mono.0.saturating_sub(at.0) / 1000)),
             None => shared.judge(now).at_least(),

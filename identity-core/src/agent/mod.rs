@@ -283,6 +283,29 @@ impl<'m> Agent<'m> {
         self.tokens.words.as_str()
     }
 
+    /// The live identity, while it can serve.
+    #[must_use]
+    pub fn identity(&self, now: Now) -> Option<ClientIdentity<'_>> {
+        let slot = match &self.state {
+            State::Ready(ready) => ready.slot,
+            State::Enrolment(enrolment) => enrolment.serves(now)?,
+            State::Boot(_) | State::Stuck(_) => return None,
+        };
+        self.shared.client(slot)
+    }
+
+    /// Whom the device trusts to name servers: configured and fetched.
+    #[must_use]
+    pub fn anchors(&self) -> Anchors<'_> {
+        self.shared.anchors(self.config)
+    }
+
+    /// Wall time for what an OAuth server judges: its own clock, if it told; else the device's.
+    #[must_use]
+    pub fn time(&self, now: Now) -> UnixTime {
+        self.tokens.time(&self.shared, now)
+    }
+
     /// What the session's token is, if it needs one.
     #[must_use]
     pub fn session_want(&self) -> Option<Want> {
@@ -296,16 +319,11 @@ impl<'m> Agent<'m> {
     /// # Errors
     /// [`Error::Misuse`] if the session's configuration is wrong.
     pub fn session(&self, now: Now) -> Option<Result<Login<'_>, Error>> {
-        let slot = match &self.state {
-            State::Ready(ready) => ready.slot,
-            State::Enrolment(enrolment) => enrolment.serves(now)?,
-            _ => return None,
-        };
+        let client = self.identity(now)?;
         let token = match self.session_want() {
             Some(want) => Some(self.token(&want, now)?.secret),
             None => None,
         };
-        let client = self.shared.client(slot)?;
         Some(self.config.profile.session.login(&SessionContext {
             config: self.config,
             client,

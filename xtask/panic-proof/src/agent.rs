@@ -20,7 +20,7 @@ fn now() -> Now {
 }
 
 pub fn all() {
-    let profile = Profile { enrol: any(&EST as &dyn Enrol), session: any(&MTLS as &dyn Session) };
+    let profile = Profile { enrol: any(&EST as &dyn Enrol), token: any(None), session: any(&MTLS as &dyn Session) };
     let subject = Subject { common_name: text(), ..any(Subject::default()) };
     let config =
         Config { profile, subject, names: any::<&[_]>(&[]), anchors: any::<&[_]>(&[]), built: any(UnixTime(0)) };
