@@ -10,7 +10,7 @@ use host_tests::https_client::send;
 use host_tests::oauth::jwk::Jwk;
 use host_tests::oauth::resource::ResourceOptions;
 use host_tests::oauth::{AuthOptions, Client, Credential, Subject};
-use host_tests::plant::{Plant, PlantOptions};
+use host_tests::plant::{BrokerKind, Plant, PlantOptions};
 use host_tests::subscriber::client_config;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -32,6 +32,10 @@ struct World {
 }
 
 fn world() -> World {
+    world_with(TokenLogin::default())
+}
+
+fn world_with(login: TokenLogin) -> World {
     let system = host_tests::server::system_clock();
     let clock = Arc::new(AtomicU64::new(system()));
     let (now, key) = (clock.clone(), Key::new());
@@ -46,7 +50,7 @@ fn world() -> World {
     let plant = Plant::start(PlantOptions {
         auth: Some(auth),
         resource: Some(resource),
-        token_login: Some(TokenLogin::default()),
+        token_login: Some(login),
         clock: Arc::new(move || now.load(Ordering::Relaxed)),
         ..PlantOptions::default()
     });
@@ -214,6 +218,42 @@ fn a_token_as_mqtt_password() {
     }
     let mut none = world.mqtt(&packet(0x10, &[&field(b"MQTT")[..], &[4, 2, 0, 60], &field(b"c-7")].concat()));
     assert_eq!(read(&mut none), (0x20, vec![0, 5]));
+}
+
+#[test]
+fn the_user_name_that_is_wanted() {
+    let world = world_with(TokenLogin { user: Some("oauth".into()), ..TokenLogin::default() });
+    let token = world.token("mqtt:publish");
+    for (level, user, answer) in
+        [(4, "oauth", vec![0, 0]), (4, "other", vec![0, 5]), (5, "oauth", vec![]), (5, "", vec![])]
+    {
+        // MQTT 5 §3.1.2.9: a password without user name is allowed
+        let flags = if user.is_empty() { 0x42 } else { 0xC2 };
+        let mut connect = [&field(b"MQTT")[..], &[level, flags, 0, 60]].concat();
+        connect.extend(if level == 5 { vec![0] } else { vec![] });
+        connect.extend(field(b"c-7"));
+        connect.extend(if user.is_empty() { vec![] } else { field(user.as_bytes()) });
+        connect.extend(field(token.as_bytes()));
+        let (kind, connack) = read(&mut world.mqtt(&packet(0x10, &connect)));
+        assert_eq!(kind, 0x20);
+        match level {
+            4 => assert_eq!(connack, answer, "{user}"),
+            _ => assert_eq!(connack[1], if user.is_empty() { 0x87 } else { 0 }, "{user}"),
+        }
+    }
+}
+
+#[test]
+fn mosquitto_is_not_asked_for_what_it_cannot() {
+    let options = PlantOptions {
+        broker: BrokerKind::Mosquitto,
+        auth: Some(AuthOptions::default()),
+        token_login: Some(TokenLogin::default()),
+        ..PlantOptions::default()
+    };
+    assert_eq!(Plant::start(options).err().as_deref(), Some("mosquitto takes no tokens"));
+    let options = PlantOptions { token_login: Some(TokenLogin::default()), ..PlantOptions::default() };
+    assert!(Plant::start(options).is_err());
 }
 
 #[test]
