@@ -8,7 +8,7 @@ use crate::https_client::send;
 use crate::scratch::Scratch;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// How it is set up.
@@ -98,6 +98,14 @@ fn node() -> PathBuf {
     own.into_iter().find(|node| node.is_file()).unwrap_or_else(|| "node".into())
 }
 
+/// A script of the same folder, to be run with its settings.
+#[must_use]
+pub fn node_with(script: &str, settings: &Path) -> Command {
+    let mut command = Command::new(node());
+    command.arg(script).arg(settings).current_dir(folder());
+    command
+}
+
 impl OidcProvider {
     /// Whether it is installed.
     #[must_use]
@@ -131,10 +139,7 @@ impl OidcProvider {
         });
         let scratch = Scratch::new();
         let settings = scratch.file("settings.json", settings.to_string());
-        let mut child = Command::new(node())
-            .arg("server.mjs")
-            .arg(settings)
-            .current_dir(folder())
+        let mut child = node_with("server.mjs", &settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(if std::env::var_os("OIDC_LOG").is_some() { Stdio::inherit() } else { Stdio::null() })
