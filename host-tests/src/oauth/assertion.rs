@@ -5,6 +5,7 @@ use crate::oauth::client::{Client, Credential, believed};
 use crate::oauth::json::{Object, text, texts, time};
 use crate::oauth::jwk::{Jwk, thumbprint};
 use crate::oauth::jws::Jws;
+use crate::oauth::options::AssertionAudience;
 use crate::oauth::problem::Problem;
 use crate::oauth::server::{Ask, AuthServer};
 
@@ -69,9 +70,17 @@ impl AuthServer {
     pub(crate) fn times(&self, ask: &Ask<'_>, claims: &Object) -> Result<(), String> {
         let issuer = &self.options.issuer;
         let token_endpoint = format!("{}/token", issuer.trim_end_matches('/'));
-        let ours = |audience: &String| *audience == *issuer || *audience == token_endpoint || *audience == ask.url;
-        if !texts(claims, "aud")?.iter().any(ours) {
-            return Err(format!("aud is neither {issuer} nor {token_endpoint}"));
+        let given = texts(claims, "aud")?;
+        let (right, wanted) = match self.options.assertion_audience {
+            AssertionAudience::Issuer => (given == [issuer.as_str()], issuer.clone()),
+            AssertionAudience::TokenEndpoint => (given == [token_endpoint.as_str()], token_endpoint),
+            AssertionAudience::Either => {
+                let ours = |audience: &String| [issuer, &token_endpoint, &ask.url].contains(&audience);
+                (given.iter().any(ours), format!("{issuer} or {token_endpoint}"))
+            }
+        };
+        if !right {
+            return Err(format!("aud must be {wanted}"));
         }
         let (now, skew) = (ask.now, self.options.skew);
         let exp = time(claims, "exp")?.ok_or("exp is missing")?;

@@ -262,7 +262,9 @@ impl AuthServer {
         };
         match (self.options.unknown_scopes, scope.iter().find(|scope| !fits(scope))) {
             (_, None) => {}
-            (UnknownScopes::Refuse, Some(unknown)) => return Err(Problem::new("invalid_scope", unknown.clone())),
+            (UnknownScopes::Refuse, Some(unknown)) => {
+                return Err(Problem::new("invalid_scope", format!("{unknown} is not for this client and resource")));
+            }
             (UnknownScopes::Drop, Some(_)) => scope.retain(fits),
         }
         Ok(Granted {

@@ -57,6 +57,8 @@ pub struct AuthOptions {
     pub rotate: bool,
     /// Seconds in which an old refresh token still works, as some providers allow for lost replies.
     pub reuse_grace: u64,
+    /// What `aud` of an assertion must hold.
+    pub assertion_audience: AssertionAudience,
     /// Seconds ahead that a client assertion may expire.
     pub assertion_max: u64,
     /// Seconds by which clocks may differ.
@@ -98,6 +100,7 @@ impl Default for AuthOptions {
             refresh_after: vec!["urn:ietf:params:oauth:grant-type:device_code"],
             rotate: true,
             reuse_grace: 0,
+            assertion_audience: AssertionAudience::Either,
             assertion_max: 600,
             skew: 10,
             dpop_window: 60,
@@ -144,6 +147,17 @@ pub enum UnknownScopes {
     Refuse,
     /// It is left out of the token in silence.
     Drop,
+}
+
+/// What `aud` of an assertion must hold; providers differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssertionAudience {
+    /// The issuer, the token endpoint or the endpoint called (RFC 7523 §3, RFC 9126 §2).
+    Either,
+    /// The issuer and nothing else.
+    Issuer,
+    /// The token endpoint and nothing else.
+    TokenEndpoint,
 }
 
 /// How the device grant is set up.

@@ -7,7 +7,7 @@ use host_tests::der;
 use host_tests::http::HttpRequest;
 use host_tests::key::KeyKind;
 use host_tests::oauth::jwk::Jwk;
-use host_tests::oauth::{AuthOptions, Client, Credential, Subject};
+use host_tests::oauth::{AssertionAudience, AuthOptions, Client, Credential, Subject};
 use serde_json::{Value, json};
 
 fn bench(credential: Credential) -> Bench {
@@ -149,6 +149,25 @@ fn private_key_jwt_by_keys() {
     bench
         .credentials(&[("client_assertion_type", "urn:other"), ("client_assertion", "a.b.c")])
         .refused(401, "invalid_client");
+}
+
+#[test]
+fn providers_differ_in_the_audience_they_want() {
+    let key = Key::new();
+    let mut bench = bench(Credential::Keys(vec![jwk(&key, None)]));
+    for (wish, good, bad) in
+        [(AssertionAudience::Issuer, ISSUER, TOKEN), (AssertionAudience::TokenEndpoint, TOKEN, ISSUER)]
+    {
+        bench.server.options.assertion_audience = wish;
+        let mut send = |audience: Value| {
+            let mut claims = bench.assertion("pump-7");
+            claims["aud"] = audience;
+            by_assertion(&mut bench, &key.jws(&json!({ "alg": "ES256" }), &claims))
+        };
+        send(json!(good)).granted();
+        send(json!(bad)).refused(401, "invalid_client");
+        send(json!([good, bad])).refused(401, "invalid_client");
+    }
 }
 
 #[test]

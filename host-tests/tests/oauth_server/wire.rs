@@ -1,14 +1,16 @@
 //! A whole plant over TLS: tokens by certificate, an API, and MQTT with tokens, packets written by hand.
 
-use crate::client::{JWT_ASSERTION, Key, basic, escape, unique};
+use crate::client::{JWT_ASSERTION, Key, basic, form, unique};
 use host_tests::broker::ReauthFault;
 use host_tests::broker_auth::TokenLogin;
 use host_tests::ca::{Ca, CaOptions, DAY, Identity, Validity};
 use host_tests::events::Event;
+use host_tests::http::HttpRequest;
+use host_tests::https_client::send;
 use host_tests::oauth::jwk::Jwk;
 use host_tests::oauth::resource::ResourceOptions;
 use host_tests::oauth::{AuthOptions, Client, Credential, Subject};
-use host_tests::plant::{Plant, PlantOptions};
+use host_tests::plant::{BrokerKind, Plant, PlantOptions};
 use host_tests::subscriber::client_config;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -30,6 +32,10 @@ struct World {
 }
 
 fn world() -> World {
+    world_with(TokenLogin::default())
+}
+
+fn world_with(login: TokenLogin) -> World {
     let system = host_tests::server::system_clock();
     let clock = Arc::new(AtomicU64::new(system()));
     let (now, key) = (clock.clone(), Key::new());
@@ -44,7 +50,7 @@ fn world() -> World {
     let plant = Plant::start(PlantOptions {
         auth: Some(auth),
         resource: Some(resource),
-        token_login: Some(TokenLogin::default()),
+        token_login: Some(login),
         clock: Arc::new(move || now.load(Ordering::Relaxed)),
         ..PlantOptions::default()
     });
@@ -60,22 +66,13 @@ impl World {
         StreamOwned::new(ClientConnection::new(config, name).unwrap(), tcp)
     }
 
-    fn http(&self, port: u16, identity: Option<&Identity>, head: &str, body: &str) -> (u16, Value) {
-        let mut tls = self.connect(port, identity);
-        let length = body.len();
-        write!(tls, "{head}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
-            .unwrap();
-        let mut reply = String::new();
-        tls.read_to_string(&mut reply).unwrap();
-        let status = reply[9..12].parse().unwrap();
-        let body = reply.split_once("\r\n\r\n").unwrap().1;
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    fn http(&self, port: u16, identity: Option<&Identity>, request: &HttpRequest) -> (u16, Value) {
+        let response = send(port, self.plant.root(), identity, request).unwrap();
+        (response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null))
     }
 
-    fn post(&self, identity: Option<&Identity>, headers: &str, pairs: &[(&str, &str)]) -> (u16, Value) {
-        let body: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
-        let head = format!("POST /pumps/token HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded{headers}");
-        self.http(self.plant.auth_port(), identity, &head, &body.join("&"))
+    fn post(&self, identity: Option<&Identity>, request: &HttpRequest) -> (u16, Value) {
+        self.http(self.plant.auth_port(), identity, request)
     }
 
     /// A token of pump-7, by private_key_jwt.
@@ -90,7 +87,7 @@ impl World {
             ("client_assertion_type", JWT_ASSERTION),
             ("client_assertion", assertion.as_str()),
         ];
-        let (status, reply) = self.post(None, "", &pairs);
+        let (status, reply) = self.post(None, &form("/pumps/token", &pairs));
         assert_eq!(status, 200, "{reply}");
         reply["access_token"].as_str().unwrap().to_owned()
     }
@@ -154,7 +151,7 @@ fn ended(tls: &mut Tls) {
 fn certificate_bound_tokens_over_tls() {
     let world = world();
     let port = world.plant.auth_port();
-    let (status, metadata) = world.http(port, None, "GET /.well-known/oauth-authorization-server/pumps HTTP/1.1", "");
+    let (status, metadata) = world.http(port, None, &HttpRequest::get("/.well-known/oauth-authorization-server/pumps"));
     assert_eq!((status, &metadata["issuer"]), (200, &json!(format!("https://localhost:{port}/pumps"))));
     assert_eq!(metadata["token_endpoint"], format!("https://localhost:{port}/pumps/token"));
 
@@ -165,16 +162,16 @@ fn certificate_bound_tokens_over_tls() {
         ("resource", "https://api.plant.example"),
         ("client_id", "pump-8"),
     ];
-    assert_eq!(world.post(None, "", &pairs).0, 401);
+    assert_eq!(world.post(None, &form("/pumps/token", &pairs)).0, 401);
     let own =
         Ca::with(world.plant.now(), &CaOptions::default()).client("pump-8", Validity::starting(world.plant.now(), DAY));
-    assert_eq!(world.post(Some(&own), "", &pairs).0, 401); // the handshake takes it, the server does not believe it
-    let (status, reply) = world.post(Some(&pump), "", &pairs);
+    assert_eq!(world.post(Some(&own), &form("/pumps/token", &pairs)).0, 401); // the handshake takes it, the server does not believe it
+    let (status, reply) = world.post(Some(&pump), &form("/pumps/token", &pairs));
     assert_eq!(status, 200, "{reply}");
     let call = |identity: Option<&Identity>| {
         let token = reply["access_token"].as_str().unwrap();
-        let head = format!("GET /flow HTTP/1.1\r\nAuthorization: Bearer {token}");
-        world.http(world.plant.resource_port(), identity, &head, "").0
+        let request = HttpRequest::get("/flow").with("Authorization", &format!("Bearer {token}"));
+        world.http(world.plant.resource_port(), identity, &request).0
     };
     assert_eq!((call(Some(&pump)), call(None), call(Some(&world.plant.birth("pump-8")))), (200, 401, 401));
 
@@ -212,8 +209,8 @@ fn a_token_as_mqtt_password() {
     for (scope, resource) in [("api:read", "https://api.plant.example"), ("mqtt:publish", "https://mqtt.plant.example")]
     {
         let pairs = [("grant_type", "client_credentials"), ("scope", scope), ("resource", resource)];
-        let by = format!("\r\nAuthorization: {}", basic("pump-9", "secret"));
-        let (status, reply) = world.post(None, &by, &pairs);
+        let request = form("/pumps/token", &pairs).with("Authorization", &basic("pump-9", "secret"));
+        let (status, reply) = world.post(None, &request);
         assert_eq!(status, 200, "{reply}");
         let mut tls = world.mqtt(&connect4(reply["access_token"].as_str().unwrap()));
         let code = if scope == "api:read" { 5 } else { 0 }; // a token for someone else is no token
@@ -221,6 +218,42 @@ fn a_token_as_mqtt_password() {
     }
     let mut none = world.mqtt(&packet(0x10, &[&field(b"MQTT")[..], &[4, 2, 0, 60], &field(b"c-7")].concat()));
     assert_eq!(read(&mut none), (0x20, vec![0, 5]));
+}
+
+#[test]
+fn the_user_name_that_is_wanted() {
+    let world = world_with(TokenLogin { user: Some("oauth".into()), ..TokenLogin::default() });
+    let token = world.token("mqtt:publish");
+    for (level, user, answer) in
+        [(4, "oauth", vec![0, 0]), (4, "other", vec![0, 5]), (5, "oauth", vec![]), (5, "", vec![])]
+    {
+        // MQTT 5 §3.1.2.9: a password without user name is allowed
+        let flags = if user.is_empty() { 0x42 } else { 0xC2 };
+        let mut connect = [&field(b"MQTT")[..], &[level, flags, 0, 60]].concat();
+        connect.extend(if level == 5 { vec![0] } else { vec![] });
+        connect.extend(field(b"c-7"));
+        connect.extend(if user.is_empty() { vec![] } else { field(user.as_bytes()) });
+        connect.extend(field(token.as_bytes()));
+        let (kind, connack) = read(&mut world.mqtt(&packet(0x10, &connect)));
+        assert_eq!(kind, 0x20);
+        match level {
+            4 => assert_eq!(connack, answer, "{user}"),
+            _ => assert_eq!(connack[1], if user.is_empty() { 0x87 } else { 0 }, "{user}"),
+        }
+    }
+}
+
+#[test]
+fn mosquitto_is_not_asked_for_what_it_cannot() {
+    let options = PlantOptions {
+        broker: BrokerKind::Mosquitto,
+        auth: Some(AuthOptions::default()),
+        token_login: Some(TokenLogin::default()),
+        ..PlantOptions::default()
+    };
+    assert_eq!(Plant::start(options).err().as_deref(), Some("mosquitto takes no tokens"));
+    let options = PlantOptions { token_login: Some(TokenLogin::default()), ..PlantOptions::default() };
+    assert!(Plant::start(options).is_err());
 }
 
 #[test]
@@ -285,11 +318,9 @@ fn enhanced_authentication_refused() {
     assert_eq!(attempt(&auth(0x19, "OAUTH2-JWT", "a.b.c")), 0x87);
     assert_eq!(attempt(&auth(0x19, "plant-token", &good)), 0x82); // MQTT 5 §4.12.1: the method stays
     assert_eq!(attempt(&auth(0x18, "OAUTH2-JWT", &good)), 0x82);
-    let (_, other) = world.post(
-        None,
-        &format!("\r\nAuthorization: {}", basic("pump-9", "secret")),
-        &[("grant_type", "client_credentials"), ("scope", "mqtt:publish")],
-    );
+    let pairs = [("grant_type", "client_credentials"), ("scope", "mqtt:publish")];
+    let request = form("/pumps/token", &pairs).with("Authorization", &basic("pump-9", "secret"));
+    let (_, other) = world.post(None, &request);
     let other = other["access_token"].as_str().unwrap();
     assert_eq!(attempt(&auth(0x19, "OAUTH2-JWT", other)), 0x87); // someone else's
     let broker = world.plant.broker().unwrap();
