@@ -11,6 +11,7 @@ pub mod flash;
 pub mod http;
 pub mod key;
 pub mod loopback;
+pub mod measure;
 pub mod mosquitto;
 mod mqtt_wire;
 pub mod plant;

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::meter;
 use cortex_m::{asm, interrupt};
 use embassy_executor::{Spawner, raw};
 use static_cell::StaticCell;
@@ -20,6 +21,8 @@ fn pender(_: *mut ()) {
 /// When called twice.
 pub fn run(spawn: impl FnOnce(Spawner)) -> ! {
     static EXECUTOR: StaticCell<raw::Executor> = StaticCell::new();
+    meter::start();
+    meter::paint();
     let executor = EXECUTOR.init(raw::Executor::new(core::ptr::null_mut()));
     let executor: &'static raw::Executor = executor;
     spawn(executor.spawner());
@@ -30,7 +33,7 @@ pub fn run(spawn: impl FnOnce(Spawner)) -> ! {
         interrupt::disable();
         // With interrupts masked none is missed between the look and the sleep; a pending one still ends WFI.
         if !PENDING.load(Ordering::SeqCst) {
-            asm::wfi();
+            meter::aside(asm::wfi);
         }
         // SAFETY: no critical section is open here.
         unsafe { interrupt::enable() };

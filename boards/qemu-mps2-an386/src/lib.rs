@@ -9,6 +9,7 @@ mod fault;
 mod flash;
 mod lan9118;
 mod logger;
+pub mod meter;
 mod rng;
 pub mod scenario;
 mod time;
@@ -85,6 +86,9 @@ pub async fn init(spawner: Spawner) -> Board {
     logger::start();
     time::start();
     let scenario = Scenario::load();
+    if scenario.meter {
+        logger::meter();
+    }
     let mut entropy = EmulationOnlyEntropy::open();
     let mut seed = [0; 8];
     entropy.read(&mut seed).expect("noise from the host");
