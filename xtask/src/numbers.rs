@@ -10,7 +10,7 @@ pub(crate) enum Use {
     Write,
     /// Fails where one does.
     Check,
-    /// Nothing.
+    /// Says where one does.
     Print,
 }
 
@@ -39,29 +39,32 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Writes or checks it.
-    pub(crate) fn settle(&self, what: Use) -> Outcome {
+    /// Writes or checks it; the text that stands there now.
+    pub(crate) fn settle(self, what: Use) -> Result<String, String> {
         let Self { file, name, text, tolerance } = self;
+        let failed = |error: std::io::Error| format!("{file}: {error}");
         let path = root().join(file);
-        let whole = std::fs::read_to_string(&path).map_err(|error| format!("{file}: {error}"))?;
+        let whole = std::fs::read_to_string(&path).map_err(failed)?;
         let (open, close) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
         let parts = whole.split_once(&open).and_then(|(before, rest)| Some((before, rest.split_once(&close)?)));
         let (before, (old, after)) = parts.ok_or_else(|| format!("{file} has no {open} … {close}"))?;
-        match (what, difference(old, text, *tolerance)) {
-            (Use::Print, _) => Ok(()),
-            (_, None) => {
-                println!("{file}: {name} stands, within {tolerance} %");
-                Ok(())
+        let Some((was, is)) = difference(old, &text, tolerance) else {
+            println!("{file}: {name} stands, within {tolerance} %");
+            return Ok(old.to_owned());
+        };
+        match what {
+            Use::Print => println!("{file}: {name} says {was:?}, measured {is:?}"),
+            Use::Check => {
+                return Err(format!(
+                    "{file}: {name} says {was:?}, measured {is:?}; run it without --check to write it"
+                ));
             }
-            (Use::Check, Some((old, new))) => {
-                Err(format!("{file}: {name} says {old:?}, measured {new:?}; run the command without --check"))
-            }
-            (Use::Write, Some(_)) => {
+            Use::Write => {
+                std::fs::write(&path, format!("{before}{open}{text}{close}{after}")).map_err(failed)?;
                 println!("{file}: {name} written");
-                std::fs::write(&path, format!("{before}{open}{text}{close}{after}"))
-                    .map_err(|error| format!("{file}: {error}"))
             }
         }
+        Ok(text)
     }
 }
 
