@@ -1,6 +1,5 @@
 //! Measured numbers in the documents: between `<!-- name -->` and `<!-- /name -->` a command puts them, nobody types them.
 
-use crate::Outcome;
 use crate::shell::{cargo, output, root};
 
 /// What a command does with what it measured, after printing it.
