@@ -6,18 +6,19 @@ use identity_core::agent::{Agent, Status};
 use identity_core::crypto::Sha256;
 use identity_core::error::Error as CoreError;
 use identity_core::keys::Digest;
-use identity_core::time::{Instant, Now, UnixTime};
+use identity_core::time::Now;
 use identity_core::trust::Trust;
 
 use crate::Error;
 use crate::config::{Areas, Config, Memory};
 use crate::effects::{failure, key, perform};
 use crate::link::Link;
+use crate::net::http;
 use crate::net::mqtt::{self, Client};
 use crate::net::tls::{Buffers, Peer, Secure};
-use crate::net::{http, sntp};
 use crate::ports::{Clock, KeyStore, Net, Platform, Store};
 use crate::reconnect::Reconnect;
+use crate::wall::Wall;
 
 /// Longest wait for a TCP connection, name look-up included, in milliseconds.
 const CONNECT_MS: u32 = 20_000;
@@ -25,12 +26,8 @@ const CONNECT_MS: u32 = 20_000;
 const HANDSHAKE_MS: u32 = 30_000;
 /// Longest exchange of a request and its reply, in milliseconds.
 pub(crate) const EXCHANGE_MS: u32 = 30_000;
-/// Longest wait for a time server, in milliseconds.
-const TIME_MS: u32 = 3_000;
 /// Longest orderly end of a connection, in milliseconds.
 pub(crate) const CLOSE_MS: u64 = 2_000;
-/// Wall time learnt by SNTP is asked for again after this many seconds.
-const TIME_AGAIN_S: u64 = 86_400;
 
 /// A device with an identity: keys, flash, network and clock of a board, driven by the core's agent.
 pub struct Device<'m, K, S, N, C> {
@@ -40,23 +37,6 @@ pub struct Device<'m, K, S, N, C> {
     pub(crate) areas: &'m mut Areas,
     pub(crate) wall: Wall,
     pub(crate) reconnect: Reconnect,
-}
-
-/// Wall time learnt from the network: when, and what.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Wall(Option<(Instant, UnixTime)>);
-
-impl Wall {
-    /// The board's own wall clock if it has one, else what was learnt.
-    pub(crate) fn now<C: Clock>(&self, clock: &C) -> Now {
-        let mono = clock.now();
-        let learnt = self.0.map(|(at, time)| UnixTime(time.0.saturating_add(mono.0.saturating_sub(at.0) / 1000)));
-        Now { mono, wall: clock.wall().or(learnt) }
-    }
-
-    fn is_stale(&self, now: Instant) -> bool {
-        self.0.is_none_or(|(at, _)| now >= at.after_seconds(TIME_AGAIN_S))
-    }
 }
 
 impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
@@ -79,60 +59,78 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
     /// Does what is due (load, enrol, renew), then logs in to the broker: one attempt.
     ///
     /// Waits first, if the last attempt failed: at enrolment as long as the server asked or the agent's backoff says, at
-    /// the broker with full jitter up to 5 minutes. Call it again after an error. Not to be dropped half way: a record
-    /// that is being written must be written to the end.
+    /// the broker or when stuck with full jitter up to 5 minutes. Call it again after an error. Dropping it is as safe as
+    /// cutting power: what was under way is done again.
     ///
     /// # Errors
     /// What went wrong; only [`Status::Stuck`] needs a person before the next call.
     pub async fn online(&mut self) -> Result<Link<'_, 'm, K, S, N, C>, Error> {
-        self.settle().await?;
+        self.platform.clock.sleep_until(self.reconnect.until()).await;
+        let now = match self.settle().await {
+            Ok(now) => now,
+            Err(error) => return Err(self.unsettled(error)),
+        };
         let Self { config, agent, platform, areas, wall, reconnect } = self;
         let Platform { keys, store, net, clock } = platform;
         let clock: &C = clock;
-        clock.sleep_until(reconnect.until()).await;
-        reconnect.attempt(clock.now(), random(keys)?);
-
-        let now = wall.now(clock);
-        let Some(login) = agent.session(now) else {
-            return Err(Error::Core(CoreError::Misuse("no identity yet; call `online()` again")));
+        reconnect.attempt(clock.now(), random(keys));
+        let opened = async {
+            let login =
+                agent.session(now).unwrap_or(Err(CoreError::Misuse("the agent is ready without an identity")))?;
+            if let Some(client) = login.client {
+                key(keys, store, client.slot).await?;
+            }
+            let stream = connect(net, clock, login.host, login.port).await?;
+            let peer = Peer {
+                host: login.host,
+                trust: Trust::Anchors(login.anchors),
+                client: login.client,
+                alpn: login.alpn,
+                judge: login.judge,
+            };
+            let Areas { receive, send, inbox, outbox } = &mut **areas;
+            let secure = Secure::open(stream, clock, Buffers { receive, send }, peer, keys, HANDSHAKE_MS).await?;
+            info!("TLS with {} port {}, for MQTT", login.host, login.port);
+            tell("MQTT", "TLS", secure.traffic());
+            let connect = mqtt::Connect {
+                version: login.version,
+                client_id: login.client_id,
+                user_name: login.user_name,
+                password: login.password,
+                keep_alive: login.keep_alive,
+                will: config.will,
+            };
+            let until = clock.now().after_ms(EXCHANGE_MS.into());
+            let buffers = mqtt::Buffers { send: outbox, receive: inbox };
+            let mut client = Client::connect(secure, clock, buffers, &connect, until).await?;
+            info!("CONNECT accepted as {}", login.client_id);
+            tell("MQTT", "CONNECT", client.transport().traffic());
+            Ok(client)
         };
-        let login = login?;
-        if let Some(client) = login.client {
-            key(keys, store, client.slot).await?;
+        match opened.await {
+            Ok(client) => Ok(Link { client: Some(client), agent, keys, store, clock, wall, reconnect }),
+            Err(error) => {
+                wall.doubt(error);
+                reconnect.ended(clock.now(), random(keys));
+                Err(error)
+            }
         }
-        let stream = connect(net, clock, login.host, login.port).await?;
-        let peer = Peer {
-            host: login.host,
-            trust: Trust::Anchors(login.anchors),
-            client: login.client,
-            alpn: login.alpn,
-            judge: login.judge,
-        };
-        let Areas { receive, send, inbox, outbox } = &mut **areas;
-        let secure = Secure::open(stream, clock, Buffers { receive, send }, peer, keys, HANDSHAKE_MS).await?;
-        info!("TLS with {} port {}, for MQTT", login.host, login.port);
-        tell("MQTT", "TLS", secure.traffic());
-        let connect = mqtt::Connect {
-            version: login.version,
-            client_id: login.client_id,
-            user_name: login.user_name,
-            password: login.password,
-            keep_alive: login.keep_alive,
-            will: config.will,
-        };
-        let until = clock.now().after_ms(EXCHANGE_MS.into());
-        let buffers = mqtt::Buffers { send: outbox, receive: inbox };
-        let mut client = Client::connect(secure, clock, buffers, &connect, until).await?;
-        info!("CONNECT accepted as {}", login.client_id);
-        tell("MQTT", "CONNECT", client.transport().traffic());
-        Ok(Link { client: Some(client), agent, keys, store, clock, wall, reconnect })
     }
 
-    /// Lets the agent do what is due until there is an identity to log in with.
-    async fn settle(&mut self) -> Result<(), Error> {
-        self.local().await?;
-        self.learn_time().await?;
+    /// Sees to it that the next attempt waits: the agent's backoff does, unless the device is stuck or its own ports fail.
+    fn unsettled(&mut self, error: Error) -> Error {
+        self.wall.doubt(error);
+        if !matches!(self.status(), Status::Waiting { .. }) {
+            self.reconnect.attempt(self.platform.clock.now(), random(&mut self.platform.keys));
+        }
+        error
+    }
+
+    /// Lets the agent do what is due until there is an identity to log in with; says when that was.
+    async fn settle(&mut self) -> Result<Now, Error> {
         loop {
+            self.local().await?;
+            self.learn_time().await?;
             self.local().await?;
             let now = self.wall.now(&self.platform.clock);
             let until = match self.agent.poll(now) {
@@ -145,9 +143,9 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                 (_, Status::Stuck(error)) => return Err(Error::Core(error)),
                 (_, Status::Ready { slot, not_before, not_after }) => {
                     info!("identity in slot {}, valid from {} to {}", slot.number(), not_before.0, not_after.0);
-                    return Ok(());
+                    return Ok(now);
                 }
-                _ if self.agent.session(now).is_some() => return Ok(()),
+                _ if self.agent.session(now).is_some() => return Ok(now),
                 (Some(until), _) => {
                     info!("waiting {} s before the next try", until.0.saturating_sub(now.mono.0) / 1000);
                     self.platform.clock.sleep_until(until).await;
@@ -167,6 +165,11 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
             let outcome = perform(step, keys, store).await;
             self.agent.done(self.wall.now(clock), outcome)?;
         }
+    }
+
+    async fn learn_time(&mut self) -> Result<(), Error> {
+        let Platform { keys, net, clock, .. } = &mut self.platform;
+        self.wall.learn(self.config.time_servers, self.agent.floor(), keys, net, clock).await
     }
 
     /// Opens a connection for the pending exchange, and keeps it for those after it as long as they go to the same peer.
@@ -204,6 +207,7 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                 return Err(error);
             }
         };
+        let mut used = false;
         loop {
             let step = agent.poll(wall.now(clock));
             let (outcome, again) = match step {
@@ -215,8 +219,11 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                         Ok((reply, again)) => {
                             info!("{}: {} octets, status {}, {} octets", purpose, asked, reply.status, reply.length);
                             tell(purpose, "request and reply", secure.traffic());
+                            used = true;
                             (Outcome::Reply(reply), again)
                         }
+                        // A server may close a connection that idles (RFC 9112 §9.3.1): asked again on a fresh one.
+                        Err(Error::Closed { .. }) if used => return Ok(()),
                         Err(error) => {
                             warn!("{}: {}", purpose, error);
                             agent.done(wall.now(clock), Outcome::Failed(failure(purpose, error)))?;
@@ -236,30 +243,6 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
         let _ = secure.close(clock.now().after_ms(CLOSE_MS)).await;
         Ok(())
     }
-
-    /// Asks the time servers, if the board has no wall clock. Without an answer the floor has to do.
-    async fn learn_time(&mut self) -> Result<(), Error> {
-        let Platform { keys, net, clock, .. } = &mut self.platform;
-        if clock.wall().is_some() || !self.wall.is_stale(clock.now()) {
-            return Ok(());
-        }
-        for server in self.config.time_servers {
-            let mut nonce = [0; 8];
-            keys.random(&mut nonce).map_err(|error| Error::port("keys", &error))?;
-            let ask = sntp::ask(net, server.host, server.port, u64::from_ne_bytes(nonce), self.agent.floor());
-            let until = clock.now().after_ms(TIME_MS.into());
-            match select(ask, clock.sleep_until(until)).await {
-                Either::First(Ok(time)) => {
-                    info!("time from {}: {}", server.host, time.0);
-                    self.wall = Wall(Some((clock.now(), time)));
-                    return Ok(());
-                }
-                Either::First(Err(error)) => warn!("time from {}: {}", server.host, error),
-                Either::Second(()) => warn!("time from {}: no answer within {} ms", server.host, TIME_MS),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Tells what a connection has carried so far, TLS included: the counters of [`Secure::traffic`].
@@ -267,11 +250,10 @@ pub(crate) fn tell(by: &str, after: &str, (received, sent): (u32, u32)) {
     debug!("{}: {} octets sent and {} received on this connection after {}", by, sent, received, after);
 }
 
-/// A number for jitter.
-pub(crate) fn random<K: KeyStore>(keys: &mut K) -> Result<u32, Error> {
+/// A number for jitter; the largest, for the longest wait, if the key store gives none.
+pub(crate) fn random<K: KeyStore>(keys: &mut K) -> u32 {
     let mut octets = [0; 4];
-    keys.random(&mut octets).map_err(|error| Error::port("keys", &error))?;
-    Ok(u32::from_ne_bytes(octets))
+    keys.random(&mut octets).map_or(u32::MAX, |()| u32::from_ne_bytes(octets))
 }
 
 /// A connected stream, within [`CONNECT_MS`].

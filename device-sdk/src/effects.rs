@@ -41,7 +41,11 @@ async fn local<K: KeyStore, S: Store>(step: Step<'_>, keys: &mut K, store: &mut 
             let length = keys.generate(slot, into, &mut sealed).map_err(key_error)?;
             if length > 0 {
                 let octets = sealed.get(..length).unwrap_or_default();
-                store.store(Record::Key(slot).number(), octets).await.map_err(store_error)?;
+                if let Err(error) = store.store(Record::Key(slot).number(), octets).await {
+                    // a key that would be lost at reset must not be found by a later look
+                    keys.destroy(slot).map_err(key_error)?;
+                    return Err(store_error(error));
+                }
             }
             info!("key made in slot {}", slot.number());
             Outcome::Done
@@ -70,10 +74,14 @@ pub(crate) async fn key<K: KeyStore, S: Store>(keys: &mut K, store: &mut S, slot
         return Ok(true);
     }
     let mut sealed = [0; SEALED_MAX];
-    match store.load(Record::Key(slot).number(), &mut sealed).await.map_err(store_error)? {
-        Some(length) => Ok(keys.restore(slot, sealed.get(..length).unwrap_or_default()).is_ok()),
-        None => Ok(false),
+    let Some(length) = store.load(Record::Key(slot).number(), &mut sealed).await.map_err(store_error)? else {
+        return Ok(false);
+    };
+    let opens = keys.restore(slot, sealed.get(..length).unwrap_or_default()).map_err(key_error)?;
+    if !opens {
+        warn!("sealed key in slot {}: damaged, or sealed by another device; it counts as lost", slot.number());
     }
+    Ok(opens)
 }
 
 fn store_error<E: PortError>(error: E) -> Error {
@@ -93,7 +101,28 @@ pub(crate) fn failure(by: &'static str, error: Error) -> Failure {
         Error::Closed { .. } => (Cause::Transient, "the peer closed the connection"),
         Error::Tls { what, .. } => (Cause::Transient, what),
         Error::Broker { hint, .. } => (Cause::Transient, hint),
-        Error::Due => (Cause::Transient, "a credential is due for renewal"),
+        Error::Due => (Cause::Transient, "a credential or the time is due for renewal"),
     };
     Failure { cause, error: CoreError::Unreachable { by, problem } }
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+    use crate::keys::std_entropy::StdEntropy;
+    use crate::keys::{DeviceSecret, SoftwareKeys};
+    use crate::store::MemStore;
+    use identity_core::entropy::Rng;
+    use identity_core::keys::PublicKey;
+
+    #[test]
+    fn a_key_that_flash_does_not_take_is_no_key() {
+        let mut keys = SoftwareKeys::new(Rng::start(StdEntropy, b"").unwrap(), DeviceSecret::new([1; 32]));
+        let mut full = MemStore::<0, 0>::default();
+        let mut into = PublicKey::EMPTY;
+        let step = Step::Generate { slot: Slot::A, into: &mut into };
+        let outcome = embassy_futures::block_on(perform(step, &mut keys, &mut full));
+        assert!(matches!(outcome, Outcome::Failed(Failure { cause: Cause::Permanent, .. })));
+        assert_eq!(keys.public(Slot::A), Ok(None));
+    }
 }

@@ -15,7 +15,7 @@ pub enum Error {
         /// Which: "keys", "store", "net".
         port: &'static str,
         /// Is it worth waiting?
-        cause: PortCause,
+        cause: Cause,
         /// What the port says to fix.
         hint: &'static str,
     },
@@ -47,12 +47,9 @@ pub enum Error {
         /// The next step for the engineer.
         hint: &'static str,
     },
-    /// The link ended on purpose: a credential is due for renewal; call `online()` again.
+    /// The link ended on purpose: a credential is due for renewal, or the time is to be learnt; call `online()` again.
     Due,
 }
-
-/// [`Cause`], with `defmt`.
-pub type PortCause = Cause;
 
 impl Error {
     /// An error of a port.
@@ -79,7 +76,7 @@ impl fmt::Display for Error {
             Self::Tls { what, alert: 0 } => write!(f, "TLS: {what}"),
             Self::Tls { what, alert } => write!(f, "TLS: {what} (alert {alert})"),
             Self::Broker { what, reason, hint } => write!(f, "broker refused {what} with {reason:#04x}: {hint}"),
-            Self::Due => f.write_str("a credential is due for renewal; call `online()` again"),
+            Self::Due => f.write_str("a credential or the time is due for renewal; call `online()` again"),
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod net;
 pub mod ports;
 mod reconnect;
 pub mod store;
+mod wall;
 
 pub use config::{Config, Memory, TimeServer};
 pub use device::Device;

@@ -5,16 +5,22 @@ use identity_core::agent::step::Step;
 use identity_core::time::Instant;
 
 use crate::Error;
-use crate::device::{CLOSE_MS, EXCHANGE_MS, Wall, random, tell};
+use crate::device::{CLOSE_MS, EXCHANGE_MS, random, tell};
 use crate::effects::perform;
 use crate::net::mqtt::{Client, Message, Qos};
 use crate::net::tls::Secure;
 use crate::ports::{Clock, KeyStore, Net, Store};
 use crate::reconnect::Reconnect;
+use crate::wall::Wall;
 
 /// A session with the broker, from [`Device::online`](crate::Device::online). After an error call `online()` again.
 ///
-/// While it lives it keeps the agent's records, and ends with [`Error::Due`] when a credential has to be renewed.
+/// While it lives it keeps the agent's records, and ends with [`Error::Due`] when a credential has to be renewed or the time
+/// servers have to be asked: daily while none answered, else monthly. Dropped without [`disconnect`](Self::disconnect) it
+/// is cut, and the broker publishes the last will.
+///
+/// Its futures may be dropped, in a `select` or for a timeout of your own. Nothing is lost then, unless one was just sending,
+/// or receiving a message of more than some 450 octets: that ends the link, and the next operation says so.
 pub struct Link<'d, 'm, K: KeyStore, S: Store, N: Net + 'd, C: Clock> {
     pub(crate) client: Option<MqttOverTls<'d, N, C>>,
     pub(crate) agent: &'d mut Agent<'m>,
@@ -68,8 +74,7 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
         self.judge(result, true)
     }
 
-    /// The next message, or none once `until` has come. Keeps the connection alive while it waits. Dropping the wait
-    /// loses no message.
+    /// The next message, or none once `until` has come. Keeps the connection alive while it waits.
     ///
     /// # Errors
     /// The link is lost, or [`Error::Due`].
@@ -115,9 +120,20 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
         client.disconnect(until).await?.close(until).await
     }
 
+    /// Ends for what a link cannot do: in order, so that no last will is published. It is over either way.
+    async fn due(&mut self) -> Error {
+        let _ = self.end().await;
+        self.reconnect.proved();
+        Error::Due
+    }
+
     /// What is due between two operations: the agent's records, keep-alive, renewal. Returns when it is to be called again.
     async fn attend(&mut self) -> Result<Instant, Error> {
         self.reconnect.alive(self.clock.now());
+        if self.wall.is_overdue(self.clock.now()) {
+            info!("the time servers are to be asked again");
+            return Err(self.due().await);
+        }
         let idle = loop {
             let now = self.wall.now(self.clock);
             let step = self.agent.poll(now);
@@ -125,10 +141,7 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
                 Step::Idle { until } => break until,
                 Step::Exchange { .. } => {
                     info!("a credential is due for renewal");
-                    // an orderly end, so that no last will is published; the link is over either way
-                    let _ = self.end().await;
-                    self.reconnect.proved();
-                    return Err(Error::Due);
+                    return Err(self.due().await);
                 }
                 local => {
                     let outcome = perform(local, self.keys, self.store).await;
@@ -152,7 +165,7 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
             Ok(()) if acknowledged => self.reconnect.proved(),
             Ok(()) => {}
             Err(_) => {
-                let random = random(self.keys).unwrap_or(u32::MAX);
+                let random = random(self.keys);
                 self.reconnect.ended(self.clock.now(), random);
             }
         }

@@ -18,7 +18,7 @@ pub const SEALED_MAX: usize = 96;
 
 /// Keys by slot: handles, never key octets. Blocking; document the worst-case milliseconds.
 ///
-/// A store that keeps its keys itself (secure element) returns 0 octets of sealed key and ignores `restore`.
+/// A store that keeps its keys itself (secure element) returns 0 octets of sealed key; `restore` is never called then.
 pub trait KeyStore {
     /// Its error.
     type Error: PortError;
@@ -32,8 +32,10 @@ pub trait KeyStore {
         public: &mut PublicKey,
         sealed: &mut [u8; SEALED_MAX],
     ) -> Result<usize, Self::Error>;
-    /// Takes back what `generate` sealed before a reset.
-    fn restore(&mut self, slot: Slot, sealed: &[u8]) -> Result<(), Self::Error>;
+    /// Takes back what `generate` sealed before a reset. False if it does not open: damaged, or sealed by another device;
+    /// then the key counts as lost, and the device enrols again. An error where it may still be sound, such as the format
+    /// of newer firmware: then nothing is overwritten.
+    fn restore(&mut self, slot: Slot, sealed: &[u8]) -> Result<bool, Self::Error>;
     /// The public point of `slot`, if there is a key.
     fn public(&mut self, slot: Slot) -> Result<Option<PublicKey>, Self::Error>;
     /// Signs a SHA-256 digest with the key in `slot`.

@@ -2,7 +2,7 @@
 
 use identity_core::time::Instant;
 
-/// The first ceiling, in milliseconds; doubles with each attempt.
+/// The first ceiling, in milliseconds; doubles with each attempt that follows.
 const FIRST_MS: u64 = 1_000;
 /// The last ceiling, in milliseconds.
 const MOST_MS: u64 = 300_000;
@@ -25,18 +25,16 @@ impl Reconnect {
 
     /// An attempt begins: the next one waits a random part of the ceiling, unless this one is proved meanwhile.
     pub(crate) fn attempt(&mut self, now: Instant, random: u32) {
-        let ceiling = FIRST_MS.saturating_mul(1 << self.attempts.min(16)).min(MOST_MS);
         self.attempts = self.attempts.saturating_add(1);
-        self.until = now.after_ms(u64::from(random) % ceiling);
         self.opened = now;
+        self.ended(now, random);
     }
 
-    /// The wait counts from the end of a link, not from its start.
+    /// An attempt failed or a link was lost: the wait counts from here. A link that had proved to work is waited for as
+    /// after a first attempt, so that a fleet does not return at once to a broker that restarts.
     pub(crate) fn ended(&mut self, now: Instant, random: u32) {
-        if self.attempts > 0 {
-            self.attempts -= 1;
-            self.attempt(now, random);
-        }
+        let ceiling = FIRST_MS.saturating_mul(1 << self.attempts.saturating_sub(1).min(16)).min(MOST_MS);
+        self.until = now.after_ms((ceiling * u64::from(random)) >> 32);
     }
 
     /// The broker acknowledged something that this device may do.
@@ -70,9 +68,16 @@ mod tests {
         assert!(reconnect.attempts > 0);
         reconnect.alive(Instant(PROVEN_MS));
         assert_eq!((reconnect.attempts, reconnect.until()), (0, Instant(0)));
-        reconnect.attempt(Instant(5), 999);
-        assert_eq!(reconnect.until(), Instant(5 + 999));
-        reconnect.attempt(Instant(5), 1_999);
-        assert_eq!(reconnect.until(), Instant(5 + 1_999));
+        let half = 1 << 31;
+        reconnect.attempt(Instant(5), half);
+        assert_eq!(reconnect.until(), Instant(5 + 500));
+        reconnect.ended(Instant(9), half);
+        assert_eq!(reconnect.until(), Instant(9 + 500));
+        reconnect.attempt(Instant(9), half);
+        assert_eq!(reconnect.until(), Instant(9 + 1_000));
+        reconnect.proved();
+        assert_eq!(reconnect.until(), Instant(0));
+        reconnect.ended(Instant(9), half);
+        assert_eq!(reconnect.until(), Instant(9 + 500), "a proved link is not run back to by all at once");
     }
 }

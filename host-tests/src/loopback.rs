@@ -141,8 +141,8 @@ impl KeyStore for OneKey {
         Err(Refused)
     }
 
-    fn restore(&mut self, _: Slot, _: &[u8]) -> Result<(), Refused> {
-        Err(Refused)
+    fn restore(&mut self, _: Slot, _: &[u8]) -> Result<bool, Refused> {
+        Ok(false)
     }
 
     fn public(&mut self, _: Slot) -> Result<Option<PublicKey>, Refused> {

@@ -11,12 +11,24 @@ use identity_core::session::{MqttVersion, Mtls};
 use identity_core::time::UnixTime;
 use identity_core::x509::csr::Subject;
 
-use crate::plant::Plant;
+use crate::est_options::{EstOptions, Grant};
+use crate::plant::{Plant, PlantOptions};
 
 /// User name at the EST server, for a first enrolment.
 pub const USER: &str = "installer";
 /// One-time secret at the EST server.
 pub const SECRET: &str = "once-upon-a-time";
+
+/// A plant at which one device may enrol, with [`USER`] and [`SECRET`], once.
+///
+/// # Panics
+/// When loopback does not serve.
+#[must_use]
+pub fn plant() -> Plant {
+    let grants = vec![Grant::basic(USER, SECRET).once()];
+    let est = EstOptions { grants, ..Default::default() };
+    Plant::start(PlantOptions { est, ..Default::default() }).expect("servers on loopback")
+}
 
 /// The configuration of a device named `name` for `plant`. It is leaked: a device's configuration is a `static`.
 #[must_use]

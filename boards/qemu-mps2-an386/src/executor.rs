@@ -2,10 +2,10 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::meter;
 use cortex_m::{asm, interrupt};
 use embassy_executor::{Spawner, raw};
-use static_cell::StaticCell;
+
+use crate::meter;
 
 /// Work came up since the last poll.
 static PENDING: AtomicBool = AtomicBool::new(false);
@@ -15,27 +15,34 @@ fn pender(_: *mut ()) {
     PENDING.store(true, Ordering::SeqCst);
 }
 
-/// Runs what `spawn` spawns, for ever.
-///
-/// # Panics
-/// When called twice.
-pub fn run(spawn: impl FnOnce(Spawner)) -> ! {
-    static EXECUTOR: StaticCell<raw::Executor> = StaticCell::new();
-    meter::start();
-    meter::paint();
-    let executor = EXECUTOR.init(raw::Executor::new(core::ptr::null_mut()));
-    let executor: &'static raw::Executor = executor;
-    spawn(executor.spawner());
-    loop {
-        PENDING.store(false, Ordering::SeqCst);
-        // SAFETY: polled from here alone, never from the pender.
-        unsafe { executor.poll() };
-        interrupt::disable();
-        // With interrupts masked none is missed between the look and the sleep; a pending one still ends WFI.
-        if !PENDING.load(Ordering::SeqCst) {
-            meter::aside(asm::wfi);
+/// For `#[embassy_executor::main(entry = "cortex_m_rt::entry", executor = "board::Executor")]`.
+pub struct Executor(raw::Executor);
+
+impl Executor {
+    /// One executor; a firmware has one.
+    #[expect(clippy::new_without_default, reason = "the macro calls `new`, nobody else does")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self(raw::Executor::new(core::ptr::null_mut()))
+    }
+
+    /// Runs what `spawn` spawns, for ever.
+    pub fn run(&'static mut self, spawn: impl FnOnce(Spawner)) -> ! {
+        meter::start();
+        meter::paint();
+        let executor = &self.0;
+        spawn(executor.spawner());
+        loop {
+            PENDING.store(false, Ordering::SeqCst);
+            // SAFETY: polled from here alone, never from the pender.
+            unsafe { executor.poll() };
+            interrupt::disable();
+            // With interrupts masked none is missed between the look and the sleep; a pending one still ends WFI.
+            if !PENDING.load(Ordering::SeqCst) {
+                meter::aside(asm::wfi);
+            }
+            // SAFETY: no critical section is open here.
+            unsafe { interrupt::enable() };
         }
-        // SAFETY: no critical section is open here.
-        unsafe { interrupt::enable() };
     }
 }

@@ -25,7 +25,7 @@ use identity_core::entropy::{RawSource, Rng};
 use lan9118::Lan9118;
 use static_cell::{ConstStaticCell, StaticCell};
 
-pub use executor::run;
+pub use executor::Executor;
 pub use flash::HostFileFlash;
 pub use rng::EmulationOnlyEntropy;
 pub use scenario::Scenario;
@@ -103,6 +103,16 @@ pub async fn init(spawner: Spawner) -> Board {
     stack.wait_config_up().await;
     log::info!("network up at {DEVICE}");
     Board { stack, flash: HostFileFlash::open(c"flash.bin"), entropy, scenario }
+}
+
+/// Ends the run: exit code 0, or the error in the log and exit code 1.
+pub async fn end(ended: Result<(), device_sdk::Error>) -> ! {
+    if let Err(error) = ended {
+        log::error!("{error}");
+    }
+    // the last segments leave in the background
+    embassy_time::Timer::after_millis(50).await;
+    exit(ended.is_err().into())
 }
 
 #[embassy_executor::task]

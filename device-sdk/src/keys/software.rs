@@ -67,7 +67,7 @@ impl PortError for KeyError {
             E::Entropy(_) => {
                 "the entropy source failed its health tests; check the RNG's clock, supply and error flags"
             }
-            E::Stored { problem, .. } => problem,
+            E::Newer { .. } => "a private key was sealed by newer firmware; install that firmware, or erase the flash",
             E::Misuse(what) | E::Crypto(what) => what,
             _ => "the key store failed",
         }
@@ -109,10 +109,13 @@ impl<S: RawSource> KeyStore for SoftwareKeys<S> {
         Ok(octets.len())
     }
 
-    fn restore(&mut self, slot: Slot, sealed: &[u8]) -> Result<(), KeyError> {
-        let key = open(&self.secret.0, slot, sealed)?;
-        *self.place(slot) = Some(key);
-        Ok(())
+    fn restore(&mut self, slot: Slot, sealed: &[u8]) -> Result<bool, KeyError> {
+        match open(&self.secret.0, slot, sealed) {
+            Ok(key) => *self.place(slot) = Some(key),
+            Err(newer @ identity_core::Error::Newer { .. }) => return Err(newer.into()),
+            Err(_) => return Ok(false),
+        }
+        Ok(true)
     }
 
     fn public(&mut self, slot: Slot) -> Result<Option<PublicKey>, KeyError> {
@@ -155,15 +158,17 @@ mod tests {
         let sealed = &sealed[..length];
         let mut again = store(1);
         assert_eq!(again.public(Slot::A), Ok(None));
-        again.restore(Slot::A, sealed).unwrap();
+        assert_eq!(again.restore(Slot::A, sealed), Ok(true));
         assert_eq!(again.public(Slot::A), Ok(Some(public)));
         let signature = again.sign(Slot::A, &[7; 32]).unwrap();
         verify_p256(&public, &[7; 32], &signature).unwrap();
         assert!(verify_p256(&public, &[8; 32], &signature).is_err());
 
-        assert!(again.restore(Slot::B, sealed).is_err(), "another slot");
-        assert!(store(2).restore(Slot::A, sealed).is_err(), "another device");
-        assert!(again.restore(Slot::A, &sealed[..60]).is_err(), "damaged");
+        assert_eq!(again.restore(Slot::B, sealed), Ok(false), "another slot");
+        assert_eq!(store(2).restore(Slot::A, sealed), Ok(false), "another device");
+        assert_eq!(again.restore(Slot::A, &sealed[..60]), Ok(false), "damaged");
+        let newer = [&[2], &sealed[1..]].concat();
+        assert!(again.restore(Slot::A, &newer).unwrap_err().hint().contains("newer firmware"));
         assert_eq!(again.public(Slot::A), Ok(Some(public)), "a failed restore loses nothing");
     }
 

@@ -18,8 +18,9 @@ const HEADER: [u8; 5] = *b"idst\x01";
 
 /// Records of up to `OCTETS - 8` octets in a range of pages of `flash`.
 ///
-/// An item lies within one page, and one page is always kept free: give at least one page more than the records fill.
-/// A future of this store must be awaited to its end: dropped in the middle it is as if power had failed there.
+/// An item lies within one page, and one page is always kept free: six pages of 4096 octets do for a device whose four
+/// largest records are as large as can be. A future dropped in the middle is as if power had failed there: the record is
+/// the old one or the new one.
 pub struct NorStore<F: NorFlash, const OCTETS: usize = 3072> {
     map: MapStorage<u8, F, Cache<Uncached, Uncached, Uncached, u8>>,
     scratch: [u8; OCTETS],

@@ -11,7 +11,7 @@ use crate::crypto::{self, sha256};
 use crate::enrol::{Context, Next, Stage};
 use crate::keys::Slot;
 use crate::record::{self, Record};
-use crate::time::{Instant, Judge, Now};
+use crate::time::{Instant, Judge, Now, UnixTime};
 use crate::trust::Anchors;
 use crate::x509::csr::{self, CsrRequest};
 use crate::x509::verify::accept_issued;
@@ -24,6 +24,8 @@ pub(super) struct Enrolment {
     live: Option<Slot>,
     /// Whether the live identity vouches for the new one; else the bootstrap does.
     renewal: bool,
+    /// notAfter of the live identity, where only that stands against it.
+    expired: Option<UnixTime>,
     phase: Phase,
     /// Nothing before this instant.
     until: Option<Instant>,
@@ -57,13 +59,13 @@ enum Phase {
 impl Enrolment {
     /// A first enrolment into `fill`; `live` is the slot that the pointer names, if any, however useless.
     pub(super) const fn first(fill: Slot, live: Option<Slot>) -> Self {
-        Self { fill, live, renewal: false, phase: Phase::Identity, until: None, backoff: Backoff::new() }
+        Self { fill, live, renewal: false, expired: None, phase: Phase::Identity, until: None, backoff: Backoff::new() }
     }
 
-    /// Renewal of the live slot. An expired certificate vouches for nothing: the bootstrap does.
-    pub(super) const fn renewal(live: Slot, expired: bool) -> Self {
+    /// Renewal of the live slot. A certificate that has `expired` (its notAfter) vouches for nothing: the bootstrap does.
+    pub(super) const fn renewal(live: Slot, expired: Option<UnixTime>) -> Self {
         let first = Self::first(live.other(), Some(live));
-        Self { renewal: !expired, ..first }
+        Self { renewal: expired.is_none(), expired, ..first }
     }
 
     /// Until when it waits, if it does.
@@ -78,12 +80,21 @@ impl Enrolment {
         self.live.filter(|_| self.renewal && untouched)
     }
 
-    /// Whether the identity that vouches for a renewal has expired meanwhile.
-    pub(super) fn outlived(&self, shared: &Shared<'_>, judge: Judge) -> Option<Slot> {
-        let live = self.live.filter(|_| self.renewal)?;
-        let exchanging = matches!(self.phase, Phase::Ask(_) | Phase::Generate(_) | Phase::Sign { .. });
-        let expired = shared.live_credential().is_some_and(|c| judge.at_least() >= c.not_after);
-        (exchanging && expired).then_some(live)
+    /// The live slot and its notAfter, if the identity that vouches for a renewal has expired meanwhile.
+    pub(super) fn outlived(&self, shared: &Shared<'_>, judge: Judge) -> Option<(Slot, UnixTime)> {
+        let live = self.live.filter(|_| self.renewal && self.exchanges())?;
+        let not_after = shared.live_credential()?.not_after;
+        (judge.at_least() >= not_after).then_some((live, not_after))
+    }
+
+    /// Whether the live identity had not expired after all: the clock was wrong, and was set back.
+    pub(super) fn is_mistaken(&self, judge: Judge) -> bool {
+        self.exchanges() && self.expired.is_some_and(|not_after| judge.at_least() < not_after)
+    }
+
+    /// Whether nothing was stored yet.
+    const fn exchanges(&self) -> bool {
+        matches!(self.phase, Phase::Ask(_) | Phase::Lookup(_) | Phase::Generate(_) | Phase::Sign { .. })
     }
 
     fn context<'a>(&self, config: &'a Config, shared: &'a Shared<'_>, now: Now) -> Context<'a> {

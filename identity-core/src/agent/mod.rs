@@ -109,14 +109,16 @@ impl<'m> Agent<'m> {
     pub fn poll(&mut self, now: Now) -> Step<'_> {
         let shared = &mut self.shared;
         let judge = shared.judge(now);
-        // the only changes that time alone makes: renewal is due, or the identity that vouches for it has expired
+        // the only changes that time alone makes: renewal is due, the identity that vouches for it has expired, or has not
         match &self.state {
             State::Ready(ready) if ready.is_due(judge) => {
-                self.state = State::Enrolment(Enrolment::renewal(ready.slot, ready.is_expired(judge)));
+                let expired = ready.is_expired(judge).then_some(ready.not_after);
+                self.state = State::Enrolment(Enrolment::renewal(ready.slot, expired));
             }
+            State::Enrolment(enrolment) if enrolment.is_mistaken(judge) => self.state = State::Boot(Boot::Floor),
             State::Enrolment(enrolment) => {
-                if let Some(live) = enrolment.outlived(shared, judge) {
-                    self.state = State::Enrolment(Enrolment::renewal(live, true));
+                if let Some((live, not_after)) = enrolment.outlived(shared, judge) {
+                    self.state = State::Enrolment(Enrolment::renewal(live, Some(not_after)));
                 }
             }
             _ => {}

@@ -43,13 +43,17 @@ pub fn seal(secret: &[u8; 32], slot: Slot, key: &SecretKey, drbg: &mut Drbg) -> 
 /// Opens what [`seal`] made.
 ///
 /// # Errors
-/// [`Error::Stored`] if it is damaged, of another version, of another slot, or sealed under another secret.
+/// [`Error::Newer`] if its version is higher; [`Error::Stored`] if it is damaged, of another slot, or sealed under another
+/// secret.
 pub fn open(secret: &[u8; 32], slot: Slot, sealed: &[u8]) -> Result<SecretKey, Error> {
     let stored = |problem| Error::Stored { what: "sealed private key", problem };
     let damaged = || stored("it is not 61 octets long: damaged");
     let (&[version], rest) = sealed.split_first_chunk().ok_or_else(damaged)?;
+    if version > VERSION {
+        return Err(Error::Newer { what: "sealed private key" });
+    }
     if version != VERSION {
-        return Err(stored("written by another firmware version; update the firmware"));
+        return Err(stored("its version is 0: damaged"));
     }
     let (nonce, rest) = rest.split_first_chunk::<12>().ok_or_else(damaged)?;
     let (body, rest) = rest.split_first_chunk::<32>().ok_or_else(damaged)?;

@@ -16,13 +16,8 @@ use identity_core::entropy::Rng;
 const BOOTS: u8 = 1;
 const ROUNDS: u8 = 32;
 
-#[cortex_m_rt::entry]
-fn main() -> ! {
-    board::run(|spawner| spawner.spawn(app(spawner).expect("spawned once")))
-}
-
-#[embassy_executor::task]
-async fn app(spawner: Spawner) {
+#[embassy_executor::main(entry = "cortex_m_rt::entry", executor = "board::Executor")]
+async fn main(spawner: Spawner) {
     let Board { stack, flash, entropy, scenario } = board::init(spawner).await;
     Rng::start(entropy, b"selftest").expect("healthy noise");
 

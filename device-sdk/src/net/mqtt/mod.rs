@@ -11,6 +11,7 @@ use identity_core::error::Error as CoreError;
 use identity_core::session::MqttVersion;
 use identity_core::time::Instant;
 use reason::refused;
+use zeroize::Zeroize;
 
 use crate::Error;
 use crate::net::transport::Transport;
@@ -90,6 +91,8 @@ pub struct Client<'a, T, C> {
     last_id: u16,
     keep_alive_ms: u64,
     sent: Instant,
+    /// When the broker was heard last.
+    heard: Instant,
     /// When a PINGREQ went out that is not answered yet.
     pinged: Option<Instant>,
     limits: Limits,
@@ -133,12 +136,16 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
             last_id: 0,
             keep_alive_ms: u64::from(connect.keep_alive) * 1000,
             sent: clock.now(),
+            heard: clock.now(),
             pinged: None,
             limits: Limits { packet: usize::MAX, at_least_once: true, retain: true },
         };
         let most = client.buffers.receive.len();
         let packet = write_connect(client.buffers.send, connect, most)?;
-        client.transport.write_all(packet, until).await?;
+        let sent = client.transport.write_all(packet, until).await;
+        // it held the password
+        client.buffers.send.zeroize();
+        sent?;
         client.hello(until).await?;
         Ok(client)
     }
@@ -208,6 +215,9 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         }
         writer.field(filter.as_bytes()).u8(u8::from(qos == Qos::AtLeastOnce));
         let packet = writer.finish(codec::SUBSCRIBE)?;
+        if packet.len() > self.limits.packet {
+            return Err(refused("SUBSCRIBE", self.version, 0x95));
+        }
         self.transport.write_all(packet, until).await?;
         self.sent = self.clock.now();
         match self.answer(codec::SUBACK, id, "SUBACK", until).await? {
@@ -251,9 +261,10 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
 
     /// When [`keep_alive`](Self::keep_alive) has something to do; none without keep-alive.
     pub fn keep_alive_due(&self) -> Option<Instant> {
-        // three quarters, so that a slow network still delivers in time; an answer is due within half of that
+        // three quarters, so that a slow network still delivers in time; an answer is due within half of that. Also when
+        // only the device talks: a publish at QoS 0 does not show that anybody listens.
         let every = self.keep_alive_ms / 4 * 3;
-        let from = self.pinged.map_or(self.sent.after_ms(every), |pinged| pinged.after_ms(every / 2));
+        let from = self.pinged.map_or(self.sent.min(self.heard).after_ms(every), |pinged| pinged.after_ms(every / 2));
         (every > 0).then_some(from)
     }
 
@@ -266,12 +277,32 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         if self.keep_alive_due().is_none_or(|due| now < due) {
             return Ok(());
         }
+        if self.pinged.is_some() {
+            self.take_in(until.min(now.after_ms(100))).await?;
+        }
         if let Some(pinged) = self.pinged {
             let after_ms = u32::try_from(now.0.saturating_sub(pinged.0)).unwrap_or(u32::MAX);
             return Err(Error::Timeout { what: "PINGRESP of the broker", after_ms });
         }
+        if self.keep_alive_due().is_none_or(|due| now < due) {
+            return Ok(());
+        }
         self.transport.write_all(&[codec::PINGREQ, 0], until).await?;
         (self.sent, self.pinged) = (now, Some(now));
+        Ok(())
+    }
+
+    /// Deals with what has arrived, messages excepted, when the application waits for none.
+    async fn take_in(&mut self, until: Instant) -> Result<(), Error> {
+        while self.pinged.is_some() && self.more(until).await? {
+            let mut at = 0;
+            while let Some((kind, length)) = self.head(at)? {
+                match kind {
+                    codec::PUBLISH => at += length,
+                    _ => drop(self.take(at)?),
+                }
+            }
+        }
         Ok(())
     }
 
@@ -309,9 +340,12 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         }
         let length = packet.length;
         let mut reader = Reader(packet.body);
-        let (_, code) = (reader.u8()?, reader.u8()?);
+        let (flags, code) = (reader.u8()?, reader.u8()?);
         if code != 0 {
             return Err(refused("CONNECT", version, code));
+        }
+        if flags != 0 {
+            return Err(malformed("CONNACK speaks of an old session, but a clean one was asked for"));
         }
         let (mut limits, mut keep_alive) = (Limits { packet: usize::MAX, at_least_once: true, retain: true }, None);
         if version == MqttVersion::V5 {
@@ -419,6 +453,7 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
             0 => Err(Error::Closed { during: "an MQTT session; look into the broker's log" }),
             read => {
                 self.filled += read;
+                self.heard = self.clock.now();
                 Ok(true)
             }
         }

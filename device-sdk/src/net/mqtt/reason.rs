@@ -8,6 +8,7 @@ use crate::Error;
 pub(super) fn refused(what: &'static str, version: MqttVersion, reason: u8) -> Error {
     let hint = match (version, reason) {
         (MqttVersion::V311, 1) => "it does not speak MQTT 3.1.1; set `version` to V5",
+        (MqttVersion::V5, 1) => "it does not speak MQTT 5; set `version` to V311",
         (_, 0x84) => "it does not speak this version of MQTT; change `version`",
         (MqttVersion::V311, 2) | (_, 0x85) => {
             "it does not allow the client identifier; set `client_id` as the broker demands"
