@@ -14,6 +14,7 @@ pub mod key;
 pub mod log_lines;
 pub mod loopback;
 pub mod loopback_net;
+pub mod measure;
 pub mod mosquitto;
 mod mqtt_wire;
 pub mod plant;
