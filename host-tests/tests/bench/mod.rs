@@ -54,6 +54,7 @@ pub(crate) enum End {
     Frantic,
 }
 
+type Rewrite = Box<dyn FnMut(&Request<'_>, Reply) -> Reply>;
 type Fault = Box<dyn FnMut(Asked) -> Option<Failure>>;
 
 pub(crate) struct Bench {
@@ -72,7 +73,7 @@ pub(crate) struct Bench {
     /// Longest time between two polls, in seconds.
     pub(crate) nap: u64,
     /// Rewrites a reply of the server.
-    pub(crate) rewrite: Box<dyn FnMut(&Request<'_>, Reply) -> Reply>,
+    pub(crate) rewrite: Rewrite,
     pub(crate) asked: Vec<Asked>,
     pub(crate) errors: Vec<Error>,
     /// Instants of the present life, in milliseconds, at which a session was asked for in vain.
