@@ -54,6 +54,7 @@ pub(crate) enum End {
     Frantic,
 }
 
+type Rewrite = Box<dyn FnMut(&Request<'_>, Reply) -> Reply>;
 type Fault = Box<dyn FnMut(Asked) -> Option<Failure>>;
 
 /// Changes a server's replies on their way.
