@@ -15,6 +15,7 @@ pub mod mosquitto;
 mod mqtt_wire;
 pub mod plant;
 pub mod qemu;
+pub mod rig;
 pub mod scratch;
 pub mod server;
 pub mod simulator;
