@@ -195,6 +195,13 @@ impl Rig {
         self.plant.est().enrolments().len()
     }
 
+    /// Certificates that the device asked for, whether it got them or not.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        let asks = |request: &str| request.ends_with("/simpleenroll") || request.ends_with("/simplereenroll");
+        self.plant.est().served().iter().filter(|served| asks(&served.request)).count()
+    }
+
     /// The records in flash, by number; the clock floor left out, since it follows the clock.
     ///
     /// # Panics

@@ -131,6 +131,6 @@ fn an_identity_outlives_a_source_that_fails() {
         assert_eq!(rig.records(), before);
         let mut device = rig.boot_with(Good, RESEED - 3).expect("a good start");
         assert_eq!(rig.publish(&mut device).result, Ok(()), "a good source reseeds on the way");
-        assert_eq!((rig.records(), rig.enrolments()), (before, 1));
+        assert_eq!((rig.records(), rig.requests()), (before, 1));
     });
 }

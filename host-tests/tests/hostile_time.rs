@@ -118,7 +118,7 @@ fn without_any_good_server_the_device_lives_by_its_floor() {
         let before = rig.records();
         assert_eq!(rig.publish(&mut rig.boot()).result, Ok(()));
         assert!(rig.record(Record::Floor.number()).is_some(), "and kept when it is known");
-        assert_eq!((rig.records(), rig.enrolments()), (before, 1));
+        assert_eq!((rig.records(), rig.requests()), (before, 1));
     });
 }
 
