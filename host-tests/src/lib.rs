@@ -1,5 +1,6 @@
 //! The test bed.
 
+pub mod bench_device;
 pub mod broker;
 pub mod ca;
 pub mod der;
@@ -18,7 +19,6 @@ pub mod mosquitto;
 mod mqtt_wire;
 pub mod plant;
 pub mod qemu;
-pub mod rig;
 pub mod scratch;
 pub mod server;
 pub mod simulator;

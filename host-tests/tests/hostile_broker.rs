@@ -3,9 +3,9 @@
 
 use device_sdk::Error;
 use device_sdk::net::mqtt::Qos;
+use host_tests::bench_device::{Attempt, Rig, RigOptions, TOPIC, each};
 use host_tests::broker::BrokerFault;
 use host_tests::events::Event;
-use host_tests::rig::{Attempt, Rig, RigOptions, TOPIC, each};
 use host_tests::server::LineFault;
 use identity_core::Error as Core;
 use identity_core::session::MqttVersion::{self, V5, V311};

@@ -2,10 +2,10 @@
 //! a device as before once the source is good again.
 
 use device_sdk::Error;
+use host_tests::bench_device::{Rig, RigOptions, each};
 use host_tests::entropy::Behaviour::{self, Biased, FaultAfter, Good, Stuck, StuckAfter};
 use host_tests::entropy::TestSource;
 use host_tests::events::Event;
-use host_tests::rig::{Rig, RigOptions, each};
 use identity_core::Error as Core;
 use identity_core::error::EntropyFault;
 

@@ -4,9 +4,9 @@
 use device_sdk::Error;
 use device_sdk::agent::Status;
 use device_sdk::clock::std_clock::block_on;
+use host_tests::bench_device::{Rig, RigOptions, each};
 use host_tests::ca::DAY;
 use host_tests::flash::{FaultyFlash, PAGE};
-use host_tests::rig::{Rig, RigOptions, each};
 use host_tests::server::LineFault;
 use sequential_storage::cache::Cache;
 use sequential_storage::map::{MapConfig, MapStorage};

@@ -5,10 +5,10 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 
 use device_sdk::Error;
+use host_tests::bench_device::{Rig, RigOptions, each};
 use host_tests::ca::DAY;
 use host_tests::events::Events;
 use host_tests::log_lines;
-use host_tests::rig::{Rig, RigOptions, each};
 use host_tests::server::WallClock;
 use host_tests::sntp::{SntpFault, SntpServer};
 use identity_core::record::{Record, read_floor};
