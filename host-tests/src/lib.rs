@@ -1,5 +1,6 @@
 //! The test bed.
 
+pub mod bench_device;
 pub mod broker;
 pub mod ca;
 pub mod der;

@@ -57,9 +57,6 @@ pub(crate) enum End {
 type Rewrite = Box<dyn FnMut(&Request<'_>, Reply) -> Reply>;
 type Fault = Box<dyn FnMut(Asked) -> Option<Failure>>;
 
-/// Changes a server's replies on their way.
-pub(crate) type Rewrite = Box<dyn FnMut(&Request<'_>, Reply) -> Reply>;
-
 pub(crate) struct Bench {
     pub(crate) flash: BTreeMap<u8, Vec<u8>>,
     pub(crate) server: EstServer,
