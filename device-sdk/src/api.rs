@@ -6,8 +6,8 @@ use identity_core::crypto::sha256;
 use identity_core::error::Error as CoreError;
 use identity_core::jose::{dpop, jws};
 use identity_core::keys::Slot;
-use identity_core::oauth::{ClientAuth, TokenType};
 use identity_core::oauth::url::Url;
+use identity_core::oauth::{ClientAuth, TokenType};
 use identity_core::time::{Judge, UnixTime};
 use identity_core::trust::Trust;
 

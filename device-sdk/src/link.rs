@@ -103,9 +103,10 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
     ///
     /// # Errors
     /// The connection broke before the end was said.
-    pub async fn disconnect(mut self) -> Result<(), Error> {
+    pub fn disconnect(mut self) -> impl Future<Output = Result<(), Error>> {
         self.reconnect.proved();
-        self.end().await
+        // an `async fn` would have room for itself twice
+        async move { self.end().await }
     }
 
     /// The clock that [`next`](Self::next) waits by.
@@ -119,9 +120,13 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
     }
 
     async fn end(&mut self) -> Result<(), Error> {
-        let client = self.client.take().ok_or(ENDED)?;
         let until = self.clock.now().after_ms(CLOSE_MS);
-        client.disconnect(until).await?.close(until).await
+        let secure = {
+            let mut client = self.client.take().ok_or(ENDED)?;
+            client.disconnect(until).await?;
+            client.into_transport()
+        };
+        secure.close(until).await
     }
 
     /// Ends for what a link cannot do: in order, so that no last will is published. It is over either way.

@@ -1,6 +1,7 @@
 //! The test bed.
 
 mod any_certificate;
+pub mod bench_device;
 pub mod broker;
 pub mod broker_auth;
 mod broker_router;
@@ -18,6 +19,7 @@ pub mod key;
 pub mod log_lines;
 pub mod loopback;
 pub mod loopback_net;
+pub mod measure;
 pub mod mosquitto;
 mod mqtt_auth;
 mod mqtt_wire;

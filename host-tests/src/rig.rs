@@ -1,293 +1,257 @@
-//! A device on a bench: real sockets, TLS and NOR flash; its clock, its entropy and its plant are in the test's hands.
+//! A board whose flash, network and clocks fail as a test says: for the device against bad luck.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
 
-use async_io::Timer;
-use device_sdk::clock::std_clock::block_on;
+use device_sdk::Device;
+use device_sdk::clock::std_clock::StdClock;
 use device_sdk::entropy::Rng;
 use device_sdk::keys::software::{DeviceSecret, SoftwareKeys};
-use device_sdk::ports::{KeyStore as _, Platform, Store as _};
-use device_sdk::store::NorStore;
-use device_sdk::store::nor::NorError;
-use device_sdk::{Config, Device, Error, Memory, TimeServer};
-use embassy_futures::select::{Either, select};
-use identity_core::config::{Config as Identity, Profile, Secret};
-use identity_core::enrol::{Bootstrap, Est};
-use identity_core::session::{MqttVersion, Mtls};
-use identity_core::time::UnixTime;
-use identity_core::x509::csr::Subject;
+use device_sdk::keys::std_entropy::StdEntropy;
+use device_sdk::net::std_net::{NetError, StdNet, StdStream};
+use device_sdk::ports::{Clock, Net, Platform, PortError, Store};
+use embedded_io_async::{ErrorType, Read, Write};
+use identity_core::agent::step::Cause;
+use identity_core::time::{Instant, UnixTime};
 
-use crate::ca::DAY;
-use crate::entropy::{Behaviour, TestSource};
-use crate::est_options::{EstOptions, Grant};
-use crate::flash::{FaultyFlash, SharedFlash};
-use crate::hasty_clock::HastyClock;
-use crate::loopback_net::LoopbackNet;
-use crate::plant::{Plant, PlantOptions};
-use crate::simulator::{SECRET, USER};
+/// Everything around the device, for the test to look at and to turn.
+#[derive(Default)]
+pub struct World {
+    /// What flash holds, by record.
+    pub records: RefCell<BTreeMap<u8, Vec<u8>>>,
+    /// Fails every store operation, and why.
+    pub broken: Cell<Option<Cause>>,
+    /// Connections opened so far.
+    pub connections: Cell<usize>,
+    /// Connections up to this number were closed by the peer.
+    pub cut: Cell<usize>,
+    /// Cuts all connections when this record is stored.
+    pub cut_at: Cell<Option<u8>>,
+    /// Octets, either way, after which the connection is cut.
+    pub fuse: Cell<Option<usize>>,
+    /// Octets that are sent at once, at most.
+    pub piece: Cell<Option<usize>>,
+    /// No TCP connection comes about.
+    pub offline: Cell<bool>,
+    /// What the time servers say, one after another; none: silence.
+    pub times: RefCell<Vec<Option<u64>>>,
+    /// Seconds by which the monotonic clock was moved forward.
+    pub ahead: Cell<u64>,
+    /// What the board's real-time clock says.
+    pub wall: Cell<Option<u64>>,
+    /// Waits take no time.
+    pub instant: Cell<bool>,
+}
 
-/// The device's name.
-pub const NAME: &str = "pump-7";
-/// Where it publishes.
-pub const TOPIC: &str = "devices/pump-7/flow";
-/// Real time after which whatever the device does has failed, whatever its own clock says.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// Pages of flash.
-const PAGES: usize = 6;
-
-/// A device of the bench.
-pub type BenchDevice = Device<'static, SoftwareKeys<TestSource>, NorStore<SharedFlash>, LoopbackNet, HastyClock>;
-
-/// How a rig is set up.
+/// Records of the world.
 #[derive(Clone)]
-pub struct RigOptions {
-    /// Version of MQTT.
-    pub version: MqttVersion,
-    /// How much faster the device's time passes while it waits.
-    pub haste: u64,
-    /// Whether the device has a wall clock.
-    pub wall: bool,
-    /// UDP ports of further time servers, to be asked before the plant's own.
-    pub time_servers: Vec<u16>,
-    /// Name by which the device calls the EST server; the plant's is in [`crate::plant::NAMES`].
-    pub est_host: &'static str,
-    /// Seconds for which the servers' certificates are valid.
-    pub server_lifetime: u64,
-    /// The bootstrap secret buys one certificate only.
-    pub once: bool,
+pub struct Flash(pub Rc<World>);
+
+/// Flash that the test broke.
+#[derive(Debug)]
+pub struct Broken(Cause);
+
+impl PortError for Broken {
+    fn cause(&self) -> Cause {
+        self.0
+    }
+
+    fn hint(&self) -> &'static str {
+        "broken for the test"
+    }
 }
 
-impl Default for RigOptions {
-    fn default() -> Self {
-        Self {
-            version: MqttVersion::V5,
-            haste: 15,
-            wall: true,
-            time_servers: Vec::new(),
-            est_host: "est.plant.example",
-            server_lifetime: 10 * 365 * DAY,
-            once: true,
+impl Store for Flash {
+    type Error = Broken;
+
+    async fn load(&mut self, record: u8, into: &mut [u8]) -> Result<Option<usize>, Broken> {
+        pause().await;
+        if let Some(cause) = self.0.broken.get() {
+            return Err(Broken(cause));
         }
-    }
-}
-
-/// A plant, and what of a device survives a reset.
-pub struct Rig {
-    /// The plant. Its wall time is that of `clock`.
-    pub plant: Plant,
-    /// The device's clock.
-    pub clock: HastyClock,
-    /// The device's flash.
-    pub flash: SharedFlash,
-    /// The device's network.
-    pub net: LoopbackNet,
-    config: &'static Config,
-}
-
-/// How something went, and how long it took by the device's clock.
-#[derive(Clone, Copy, Debug)]
-pub struct Attempt<T = ()> {
-    /// The result.
-    pub result: Result<T, Error>,
-    /// Milliseconds.
-    pub took_ms: u64,
-}
-
-impl Rig {
-    /// A plant and a device with blank flash.
-    ///
-    /// # Panics
-    /// When the plant does not start.
-    #[must_use]
-    pub fn start(options: &RigOptions) -> Self {
-        let clock = HastyClock::new(options.haste);
-        let grant = Grant::basic(USER, SECRET);
-        let grants = vec![if options.once { grant.once() } else { grant }];
-        // an answer that was lost on the way is given again, however late the device asks
-        let est = EstOptions { grants, repeat_window: 30 * DAY, ..EstOptions::default() };
-        let (server_lifetime, wall) = (options.server_lifetime, clock.wall_clock());
-        let plant = PlantOptions { est, server_lifetime, clock: wall, ..PlantOptions::default() };
-        let plant = Plant::start(plant).expect("a plant");
-        let config = config(&plant, options);
-        let clock = if options.wall { clock } else { clock.without_wall() };
-        let flash = SharedFlash::new(FaultyFlash::blank(PAGES));
-        Self { plant, clock, flash, net: LoopbackNet::default(), config }
+        Ok(self.0.records.borrow().get(&record).map(|octets| {
+            into[..octets.len()].copy_from_slice(octets);
+            octets.len()
+        }))
     }
 
-    /// A rig whose device has enrolled and published.
-    ///
-    /// # Panics
-    /// When it did not.
-    #[must_use]
-    pub fn enrolled(options: &RigOptions) -> Self {
-        let rig = Self::start(options);
-        let attempt = rig.publish(&mut rig.boot());
-        assert_eq!(attempt.result, Ok(()));
-        assert_eq!(rig.enrolments(), 1);
-        rig
-    }
-
-    /// Powers the device on.
-    #[must_use]
-    pub fn boot(&self) -> BenchDevice {
-        self.boot_with(Behaviour::Good, 0).expect("a good source")
-    }
-
-    /// Powers the device on with a source of entropy that behaves so, after it drew `drawn` times from its generator.
-    ///
-    /// # Errors
-    /// The health test that the source failed.
-    pub fn boot_with(&self, behaviour: Behaviour, drawn: u32) -> Result<BenchDevice, identity_core::Error> {
-        static SEED: AtomicU64 = AtomicU64::new(1);
-        let seed = (u64::from(std::process::id()) << 32) | SEED.fetch_add(1, Ordering::Relaxed);
-        self.boot_from(TestSource::new(seed, behaviour), drawn)
-    }
-
-    /// As [`boot_with`](Self::boot_with), from this very source.
-    ///
-    /// # Errors
-    /// The health test that the source failed.
-    ///
-    /// # Panics
-    /// When it cannot be drawn from so often.
-    pub fn boot_from(&self, source: TestSource, drawn: u32) -> Result<BenchDevice, identity_core::Error> {
-        let mut keys = SoftwareKeys::new(Rng::start(source, b"bench")?, secret());
-        (0..drawn).for_each(|_| keys.random(&mut [0; 4]).expect("random numbers"));
-        let platform =
-            Platform { keys, store: store(self.flash.clone()), net: self.net.clone(), clock: self.clock.clone() };
-        // a device's memory is a `static`
-        Ok(Device::new(self.config, Box::leak(Box::new(Memory::<6144>::new())), platform))
-    }
-
-    /// Does `work` with a device, by no means for ever.
-    ///
-    /// # Panics
-    /// When it does not end.
-    pub fn time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Attempt<T> {
-        let (start, real) = (self.clock.ms(), Instant::now());
-        match block_on(select(work, Timer::after(PATIENCE))) {
-            Either::First(result) => Attempt { result, took_ms: self.clock.ms() - start },
-            Either::Second(_) => {
-                panic!(
-                    "no end within {:?}, {} s by the device's clock",
-                    real.elapsed(),
-                    (self.clock.ms() - start) / 1000
-                )
-            }
+    async fn store(&mut self, record: u8, octets: &[u8]) -> Result<(), Broken> {
+        pause().await;
+        if let Some(cause) = self.0.broken.get() {
+            return Err(Broken(cause));
         }
+        if self.0.cut_at.get() == Some(record) {
+            self.0.cut.set(self.0.connections.get());
+        }
+        self.0.records.borrow_mut().insert(record, octets.to_vec());
+        pause().await;
+        Ok(())
     }
 
-    /// Goes online, publishes once, and disconnects: one attempt.
-    pub fn publish(&self, device: &mut BenchDevice) -> Attempt {
-        self.time(async {
-            let mut link = device.online().await?;
-            link.publish(TOPIC, b"17").await?;
-            link.disconnect().await
-        })
-    }
-
-    /// Certificates issued to the device.
-    #[must_use]
-    pub fn enrolments(&self) -> usize {
-        self.plant.est().enrolments().len()
-    }
-
-    /// The records in flash, by number; the clock floor left out, since it follows the clock.
-    ///
-    /// # Panics
-    /// When the store cannot be read.
-    #[must_use]
-    pub fn records(&self) -> BTreeMap<u8, Vec<u8>> {
-        let mut store = store(SharedFlash::new(self.flash.get().clone()));
-        let numbers = [0x01, 0x02, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22];
-        numbers.into_iter().filter_map(|number| Some((number, load(&mut store, number)?))).collect()
-    }
-
-    /// One record.
-    #[must_use]
-    pub fn record(&self, number: u8) -> Option<Vec<u8>> {
-        load(&mut store(SharedFlash::new(self.flash.get().clone())), number)
-    }
-
-    /// Writes a record behind the device's back.
-    ///
-    /// # Panics
-    /// When the store cannot be written.
-    pub fn write(&self, number: u8, octets: &[u8]) {
-        self.try_write(number, octets).expect("a record");
-    }
-
-    /// The same, where it may not fit.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn try_write(&self, number: u8, octets: &[u8]) -> Result<(), NorError> {
-        block_on(store(self.flash.clone()).store(number, octets))
+    async fn erase(&mut self, record: u8) -> Result<(), Broken> {
+        pause().await;
+        self.0.records.borrow_mut().remove(&record);
+        Ok(())
     }
 }
 
-fn load(store: &mut NorStore<SharedFlash>, number: u8) -> Option<Vec<u8>> {
-    let mut into = vec![0; 3072];
-    let length = block_on(store.load(number, &mut into)).expect("a readable store")?;
-    into.truncate(length);
-    Some(into)
+/// Gives way once, so that a driver can be dropped here.
+pub async fn pause() {
+    let mut first = true;
+    poll_fn(|context| {
+        if std::mem::take(&mut first) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
-fn secret() -> DeviceSecret {
-    DeviceSecret::new([7; 32])
+/// The network of the world.
+pub struct Cable(Rc<World>);
+
+/// A stream that ends when the test says so.
+pub struct Severed {
+    world: Rc<World>,
+    number: usize,
+    stream: StdStream,
 }
 
-fn store(flash: SharedFlash) -> NorStore<SharedFlash> {
-    let end = flash.get().octets().len() as u32;
-    NorStore::new(flash, 0..end).expect("whole pages")
+impl Severed {
+    fn is_cut(&self) -> bool {
+        self.number <= self.world.cut.get()
+    }
+
+    fn burn(&self, octets: usize) {
+        let Some(left) = self.world.fuse.get() else { return };
+        if left <= octets {
+            self.world.cut.set(self.number);
+        }
+        self.world.fuse.set(left.checked_sub(octets).filter(|left| *left > 0));
+    }
 }
 
-/// It is leaked: a device's configuration is a `static`.
-fn config(plant: &Plant, options: &RigOptions) -> &'static Config {
-    let root: &'static [u8] = plant.root().to_vec().leak();
-    let bootstrap = Bootstrap::Secret { user: USER, password: Secret::new(SECRET) };
-    let est = Est { host: options.est_host, port: plant.est_port(), label: None, bootstrap, pinned: None };
-    let (port, version) = (plant.broker_port(), options.version);
-    let session = Mtls { host: "mqtt.plant.example", port, version, client_id: None, alpn: &[], keep_alive: 60 };
-    let ports = options.time_servers.iter().copied().chain([plant.sntp().port()]);
-    let time_servers: Vec<_> = ports.map(|port| TimeServer { host: "time.plant.example", port }).collect();
-    Box::leak(Box::new(Config {
-        identity: Identity {
-            profile: Profile { enrol: Box::leak(Box::new(est)), token: None, session: Box::leak(Box::new(session)) },
-            subject: Subject { common_name: NAME, ..Subject::default() },
-            names: &[],
-            anchors: Box::leak(Box::new([root])),
-            built: UnixTime(1_760_000_000),
-        },
-        time_servers: time_servers.leak(),
-        will: None,
-    }))
+impl ErrorType for Severed {
+    type Error = NetError;
 }
 
-/// Runs `test` on every row of a table, a few at a time since most only wait; names the rows that fail.
+impl Read for Severed {
+    async fn read(&mut self, into: &mut [u8]) -> Result<usize, NetError> {
+        if self.is_cut() {
+            return Ok(0);
+        }
+        let read = self.stream.read(into).await?;
+        self.burn(read);
+        Ok(read)
+    }
+}
+
+impl Write for Severed {
+    async fn write(&mut self, octets: &[u8]) -> Result<usize, NetError> {
+        pause().await;
+        let some = &octets[..octets.len().min(self.world.piece.get().unwrap_or(usize::MAX))];
+        if self.is_cut() {
+            return Ok(octets.len());
+        }
+        let written = self.stream.write(some).await?;
+        self.burn(written);
+        Ok(written)
+    }
+
+    async fn flush(&mut self) -> Result<(), NetError> {
+        self.stream.flush().await
+    }
+}
+
+impl Net for Cable {
+    type Error = NetError;
+    type Stream<'a> = Severed;
+
+    async fn connect(&mut self, host: &str, port: u16) -> Result<Severed, NetError> {
+        if self.0.offline.get() {
+            return Err(NetError(std::io::ErrorKind::ConnectionRefused));
+        }
+        let stream = StdNet.connect(host, port).await?;
+        self.0.connections.set(self.0.connections.get() + 1);
+        Ok(Severed { world: self.0.clone(), number: self.0.connections.get(), stream })
+    }
+
+    async fn datagram(&mut self, _: &str, _: u16, send: &[u8], into: &mut [u8]) -> Result<usize, NetError> {
+        let mut times = self.0.times.borrow_mut();
+        let answer = if times.is_empty() { None } else { times.remove(0) };
+        let Some(unix) = answer else { return Err(NetError(std::io::ErrorKind::ConnectionRefused)) };
+        into[..48].fill(0);
+        (into[0], into[1]) = (0x24, 2);
+        into[24..32].copy_from_slice(&send[40..48]);
+        into[40..44].copy_from_slice(&u32::try_from(unix + 2_208_988_800).expect("before 2036").to_be_bytes());
+        Ok(48)
+    }
+}
+
+/// The clocks of the world.
+pub struct Ticks(Rc<World>, StdClock);
+
+impl Clock for Ticks {
+    fn now(&self) -> Instant {
+        self.1.now().after_seconds(self.0.ahead.get())
+    }
+
+    async fn sleep_until(&self, until: Instant) {
+        if self.0.instant.get() {
+            pause().await;
+            let late = until.0.saturating_sub(self.now().0).div_ceil(1000);
+            self.0.ahead.set(self.0.ahead.get() + late);
+            return;
+        }
+        self.1.sleep_until(Instant(until.0.saturating_sub(self.0.ahead.get() * 1000))).await;
+    }
+
+    fn wall(&self) -> Option<UnixTime> {
+        self.0.wall.get().map(UnixTime)
+    }
+}
+
+/// A board on which everything but the keys can be made to fail.
+pub type Board<S = Flash> = Platform<SoftwareKeys<StdEntropy>, S, Cable, Ticks>;
+
+/// A device on it.
+pub type Unlucky<'m, S = Flash> = Device<'m, SoftwareKeys<StdEntropy>, S, Cable, Ticks>;
+
+/// A board that is switched on: RAM is empty, flash is as it was.
+#[must_use]
+pub fn board(world: &Rc<World>) -> Board {
+    board_with(world, Flash(world.clone()))
+}
+
+/// The same with another store.
 ///
 /// # Panics
-/// When a row fails.
-pub fn each<R: Sync + core::fmt::Debug>(rows: &[R], test: impl Fn(&R) + Sync) {
-    const AT_ONCE: usize = 8;
-    let next = AtomicU64::new(0);
-    let failed = std::sync::Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(rows.len()) {
-            scope.spawn(|| {
-                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    let run = std::panic::AssertUnwindSafe(|| test(row));
-                    if std::panic::catch_unwind(run).is_err() {
-                        eprintln!("^ {row:?}\n");
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{row:?}"));
-                    }
-                }
-            });
+/// When the operating system's entropy fails its tests.
+pub fn board_with<S: Store>(world: &Rc<World>, store: S) -> Board<S> {
+    Platform {
+        keys: SoftwareKeys::new(Rng::start(StdEntropy, b"test").expect("entropy"), DeviceSecret::new([7; 32])),
+        store,
+        net: Cable(world.clone()),
+        clock: Ticks(world.clone(), StdClock::new()),
+    }
+}
+
+/// Polls `work` at most `times` times, then drops it.
+pub async fn at_most<T>(times: usize, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut left = times;
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
         }
-    });
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    assert!(failed.is_empty(), "{} of {} rows failed:\n{}", failed.len(), rows.len(), failed.join("\n"));
+    })
+    .await
 }

@@ -3,9 +3,9 @@
 
 use device_sdk::Error;
 use device_sdk::net::mqtt::Qos;
+use host_tests::bench_device::{Attempt, Rig, RigOptions, TOPIC, each};
 use host_tests::broker::BrokerFault;
 use host_tests::events::Event;
-use host_tests::rig::{Attempt, Rig, RigOptions, TOPIC, each};
 use host_tests::server::LineFault;
 use identity_core::Error as Core;
 use identity_core::session::MqttVersion::{self, V5, V311};
@@ -63,7 +63,7 @@ fn meets(version: MqttVersion, says: Says, set: impl Fn(&Rig, bool)) {
     assert_eq!(rig.records(), before);
     set(&rig, false);
     assert_eq!(rig.publish(&mut device).result, Ok(()));
-    assert_eq!((rig.records(), rig.enrolments()), (before, 1));
+    assert_eq!((rig.records(), rig.requests()), (before, 1));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn brokers_that_ignore_flood_or_break_the_protocol() {
     use BrokerFault::{Also, Chatter, Flood, Hangup, Ignore, Instead, NoAcks, Torn};
     const INBOX: &str = "the MQTT receive buffer needs";
     let rows = [
-        (Ignore, Timeout("no CONNACK within 30000 ms")),
+        (Ignore, Timeout("no CONNACK within ")),
         (NoAcks, Timeout("no PUBACK within ")),
         (Hangup, Closed("an MQTT session; look into the broker's log")),
         // more and larger than the buffer of 2048 octets
@@ -119,11 +119,11 @@ fn brokers_that_ignore_flood_or_break_the_protocol() {
         // in place of CONNACK
         (Instead(&[0xFF; 32]), Malformed("remaining length has more than four octets")),
         // 84 octets of something, it seems
-        (Instead(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Timeout("no CONNACK within 30000 ms")),
+        (Instead(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Timeout("no CONNACK within ")),
         (Instead(&[0xD0, 0]), Malformed("the first packet is not CONNACK")),
         (Instead(&[0x20, 0]), Malformed("a packet ends within a field")),
         (Instead(&[0x20, 0xFF, 0xFF, 0xFF, 0xFF, 1]), Malformed("remaining length has more than four octets")),
-        (Instead(&[0x20, 3, 0]), Timeout("no CONNACK within 30000 ms")),
+        (Instead(&[0x20, 3, 0]), Timeout("no CONNACK within ")),
         // after CONNACK
         (Also(&[0x40, 1, 0]), Malformed("a packet ends within a field")),
         (Also(&[0x10, 0]), Malformed("a packet that a broker may not send to this client")),
@@ -158,7 +158,7 @@ fn brokers_that_do_not_get_as_far_as_mqtt() {
     let rows = [
         (LineFault::Mute, Timeout("no TLS handshake within 30000 ms")),
         (LineFault::Hangup, Closed("TLS handshake")),
-        (LineFault::MuteAfterTls, Timeout("no CONNACK within 30000 ms")),
+        (LineFault::MuteAfterTls, Timeout("no CONNACK within ")),
         (LineFault::HangupAfterTls, Closed("an MQTT session")),
     ];
     each(&rows, |&(fault, says)| {

@@ -2,10 +2,10 @@
 //! a device as before once the source is good again.
 
 use device_sdk::Error;
+use host_tests::bench_device::{Rig, RigOptions, each};
 use host_tests::entropy::Behaviour::{self, Biased, FaultAfter, Good, Stuck, StuckAfter};
 use host_tests::entropy::TestSource;
 use host_tests::events::Event;
-use host_tests::rig::{Rig, RigOptions, each};
 use identity_core::Error as Core;
 use identity_core::error::EntropyFault;
 
@@ -131,6 +131,6 @@ fn an_identity_outlives_a_source_that_fails() {
         assert_eq!(rig.records(), before);
         let mut device = rig.boot_with(Good, RESEED - 3).expect("a good start");
         assert_eq!(rig.publish(&mut device).result, Ok(()), "a good source reseeds on the way");
-        assert_eq!((rig.records(), rig.enrolments()), (before, 1));
+        assert_eq!((rig.records(), rig.requests()), (before, 1));
     });
 }

@@ -4,9 +4,9 @@
 use device_sdk::Error;
 use device_sdk::agent::Status;
 use device_sdk::clock::std_clock::block_on;
+use host_tests::bench_device::{Rig, RigOptions, each};
 use host_tests::ca::DAY;
 use host_tests::flash::{FaultyFlash, PAGE};
-use host_tests::rig::{Rig, RigOptions, each};
 use host_tests::server::LineFault;
 use sequential_storage::cache::Cache;
 use sequential_storage::map::{MapConfig, MapStorage};
@@ -162,15 +162,15 @@ fn damage_to_any_record_costs_one_enrolment_at_most() {
         let errors = at_last(&rig);
         assert_eq!(errors, [], "the damage is dealt with at once");
         if [0x11, 0x21].contains(&record) {
-            assert_eq!(rig.enrolments(), 2, "an identity needs both");
+            assert_eq!(rig.requests(), 2, "an identity needs both");
         } else {
-            assert_eq!(rig.enrolments(), 1, "the identity is whole");
+            assert_eq!(rig.requests(), 1, "the identity is whole");
             let after = rig.records();
             assert!([0x11, 0x21].iter().all(|record| after.get(record) == before.get(record)));
         }
-        let enrolments = rig.enrolments();
+        let requests = rig.requests();
         assert_eq!(at_last(&rig), [], "the next boot is an ordinary one");
-        assert_eq!(rig.enrolments(), enrolments);
+        assert_eq!(rig.requests(), requests);
     });
 }
 
@@ -204,7 +204,7 @@ fn records_of_a_newer_version_are_left_alone() {
         stays_stuck(&rig, "was written by newer firmware and is left untouched; install that firmware");
         *rig.flash.get() = good;
         assert_eq!(at_last(&rig), []);
-        assert_eq!(rig.enrolments(), 1);
+        assert_eq!(rig.requests(), 1);
     });
 }
 

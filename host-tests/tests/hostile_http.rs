@@ -2,10 +2,10 @@
 //! wrong, ends in bounded time, and costs the device nothing that it has stored.
 
 use device_sdk::Error;
+use host_tests::bench_device::{Attempt, Rig, RigOptions, TOPIC, each};
 use host_tests::ca::{DAY, Flaw};
 use host_tests::est_options::{CsrAttrs, Fault, Operation, RetryAfter};
 use host_tests::http::Delivery;
-use host_tests::rig::{Attempt, Rig, RigOptions, TOPIC, each};
 use host_tests::server::LineFault;
 use identity_core::Error as Core;
 use identity_core::error::CertProblem;

@@ -5,10 +5,10 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 
 use device_sdk::Error;
+use host_tests::bench_device::{Rig, RigOptions, each};
 use host_tests::ca::DAY;
 use host_tests::events::Events;
 use host_tests::log_lines;
-use host_tests::rig::{Rig, RigOptions, each};
 use host_tests::server::WallClock;
 use host_tests::sntp::{SntpFault, SntpServer};
 use identity_core::record::{Record, read_floor};
@@ -118,7 +118,7 @@ fn without_any_good_server_the_device_lives_by_its_floor() {
         let before = rig.records();
         assert_eq!(rig.publish(&mut rig.boot()).result, Ok(()));
         assert!(rig.record(Record::Floor.number()).is_some(), "and kept when it is known");
-        assert_eq!((rig.records(), rig.enrolments()), (before, 1));
+        assert_eq!((rig.records(), rig.requests()), (before, 1));
     });
 }
 

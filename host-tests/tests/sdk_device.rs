@@ -1,236 +1,24 @@
 //! The device against bad luck: a stale connection, a lying clock, flash that fails, futures dropped half way.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 
 use device_sdk::agent::Status;
-use device_sdk::clock::std_clock::{StdClock, block_on};
-use device_sdk::entropy::Rng;
-use device_sdk::keys::software::{DeviceSecret, SoftwareKeys};
-use device_sdk::keys::std_entropy::StdEntropy;
+use device_sdk::clock::std_clock::block_on;
 use device_sdk::net::mqtt::Qos;
-use device_sdk::net::std_net::{NetError, StdNet, StdStream};
-use device_sdk::ports::{Clock, Net, Platform, PortError, Store};
+use device_sdk::ports::Store;
+use device_sdk::store::NorStore;
 use device_sdk::{Config, Device, Error, Memory, TimeServer};
-use embedded_io_async::{ErrorType, Read, Write};
 use host_tests::est_options::{EstOptions, Grant};
+use host_tests::flash::FaultyFlash;
 use host_tests::plant::{Plant, PlantOptions};
+use host_tests::rig::{Unlucky, World, at_most, board, board_with};
 use host_tests::simulator::{self, SECRET, USER};
 use identity_core::agent::step::Cause;
 use identity_core::error::CertProblem;
 use identity_core::session::MqttVersion;
-use identity_core::time::{Instant, UnixTime};
 
 const HOUR: u64 = 3_600;
 const YEAR: u64 = 365 * 24 * HOUR;
-
-/// Everything around the device, for the test to look at and to turn.
-#[derive(Default)]
-struct World {
-    records: RefCell<BTreeMap<u8, Vec<u8>>>,
-    /// Fails every store operation, and why.
-    broken: Cell<Option<Cause>>,
-    /// Connections opened so far; those up to `cut` are closed by the peer.
-    connections: Cell<usize>,
-    cut: Cell<usize>,
-    /// Cuts all connections when this record is stored.
-    cut_at: Cell<Option<u8>>,
-    /// Octets, either way, after which the connection is cut.
-    fuse: Cell<Option<usize>>,
-    /// Octets that are sent at once, at most.
-    piece: Cell<Option<usize>>,
-    /// No TCP connection comes about.
-    offline: Cell<bool>,
-    /// What the time servers say, one after another; none: silence.
-    times: RefCell<Vec<Option<u64>>>,
-    /// Seconds by which the monotonic clock was moved forward.
-    ahead: Cell<u64>,
-    /// What the board's real-time clock says.
-    wall: Cell<Option<u64>>,
-    /// Waits take no time.
-    instant: Cell<bool>,
-}
-
-#[derive(Clone)]
-struct Flash(Rc<World>);
-
-#[derive(Debug)]
-struct Broken(Cause);
-
-impl PortError for Broken {
-    fn cause(&self) -> Cause {
-        self.0
-    }
-
-    fn hint(&self) -> &'static str {
-        "broken for the test"
-    }
-}
-
-impl Store for Flash {
-    type Error = Broken;
-
-    async fn load(&mut self, record: u8, into: &mut [u8]) -> Result<Option<usize>, Broken> {
-        pause().await;
-        if let Some(cause) = self.0.broken.get() {
-            return Err(Broken(cause));
-        }
-        Ok(self.0.records.borrow().get(&record).map(|octets| {
-            into[..octets.len()].copy_from_slice(octets);
-            octets.len()
-        }))
-    }
-
-    async fn store(&mut self, record: u8, octets: &[u8]) -> Result<(), Broken> {
-        pause().await;
-        if let Some(cause) = self.0.broken.get() {
-            return Err(Broken(cause));
-        }
-        if self.0.cut_at.get() == Some(record) {
-            self.0.cut.set(self.0.connections.get());
-        }
-        self.0.records.borrow_mut().insert(record, octets.to_vec());
-        pause().await;
-        Ok(())
-    }
-
-    async fn erase(&mut self, record: u8) -> Result<(), Broken> {
-        pause().await;
-        self.0.records.borrow_mut().remove(&record);
-        Ok(())
-    }
-}
-
-/// Gives way once, so that a driver can be dropped here.
-async fn pause() {
-    let mut first = true;
-    poll_fn(|context| {
-        if std::mem::take(&mut first) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    })
-    .await;
-}
-
-struct Cable(Rc<World>);
-
-/// A stream that ends when the test says so.
-struct Severed {
-    world: Rc<World>,
-    number: usize,
-    stream: StdStream,
-}
-
-impl Severed {
-    fn is_cut(&self) -> bool {
-        self.number <= self.world.cut.get()
-    }
-
-    fn burn(&self, octets: usize) {
-        let Some(left) = self.world.fuse.get() else { return };
-        if left <= octets {
-            self.world.cut.set(self.number);
-        }
-        self.world.fuse.set(left.checked_sub(octets).filter(|left| *left > 0));
-    }
-}
-
-impl ErrorType for Severed {
-    type Error = NetError;
-}
-
-impl Read for Severed {
-    async fn read(&mut self, into: &mut [u8]) -> Result<usize, NetError> {
-        if self.is_cut() {
-            return Ok(0);
-        }
-        let read = self.stream.read(into).await?;
-        self.burn(read);
-        Ok(read)
-    }
-}
-
-impl Write for Severed {
-    async fn write(&mut self, octets: &[u8]) -> Result<usize, NetError> {
-        pause().await;
-        let some = &octets[..octets.len().min(self.world.piece.get().unwrap_or(usize::MAX))];
-        if self.is_cut() {
-            return Ok(octets.len());
-        }
-        let written = self.stream.write(some).await?;
-        self.burn(written);
-        Ok(written)
-    }
-
-    async fn flush(&mut self) -> Result<(), NetError> {
-        self.stream.flush().await
-    }
-}
-
-impl Net for Cable {
-    type Error = NetError;
-    type Stream<'a> = Severed;
-
-    async fn connect(&mut self, host: &str, port: u16) -> Result<Severed, NetError> {
-        if self.0.offline.get() {
-            return Err(NetError(std::io::ErrorKind::ConnectionRefused));
-        }
-        let stream = StdNet.connect(host, port).await?;
-        self.0.connections.set(self.0.connections.get() + 1);
-        Ok(Severed { world: self.0.clone(), number: self.0.connections.get(), stream })
-    }
-
-    async fn datagram(&mut self, _: &str, _: u16, send: &[u8], into: &mut [u8]) -> Result<usize, NetError> {
-        let mut times = self.0.times.borrow_mut();
-        let answer = if times.is_empty() { None } else { times.remove(0) };
-        let Some(unix) = answer else { return Err(NetError(std::io::ErrorKind::ConnectionRefused)) };
-        into[..48].fill(0);
-        (into[0], into[1]) = (0x24, 2);
-        into[24..32].copy_from_slice(&send[40..48]);
-        into[40..44].copy_from_slice(&u32::try_from(unix + 2_208_988_800).unwrap().to_be_bytes());
-        Ok(48)
-    }
-}
-
-struct Ticks(Rc<World>, StdClock);
-
-impl Clock for Ticks {
-    fn now(&self) -> Instant {
-        self.1.now().after_seconds(self.0.ahead.get())
-    }
-
-    async fn sleep_until(&self, until: Instant) {
-        if self.0.instant.get() {
-            pause().await;
-            let late = until.0.saturating_sub(self.now().0).div_ceil(1000);
-            self.0.ahead.set(self.0.ahead.get() + late);
-            return;
-        }
-        self.1.sleep_until(Instant(until.0.saturating_sub(self.0.ahead.get() * 1000))).await;
-    }
-
-    fn wall(&self) -> Option<UnixTime> {
-        self.0.wall.get().map(UnixTime)
-    }
-}
-
-type Board = Platform<SoftwareKeys<StdEntropy>, Flash, Cable, Ticks>;
-
-/// A board that is switched on: RAM is empty, flash is as it was.
-fn board(world: &Rc<World>) -> Board {
-    Platform {
-        keys: SoftwareKeys::new(Rng::start(StdEntropy, b"test").unwrap(), DeviceSecret::new([7; 32])),
-        store: Flash(world.clone()),
-        net: Cable(world.clone()),
-        clock: Ticks(world.clone(), StdClock::new()),
-    }
-}
 
 fn plant(once: bool) -> Plant {
     let grant = Grant::basic(USER, SECRET);
@@ -243,7 +31,7 @@ fn config(plant: &Plant) -> &'static Config {
 }
 
 /// Goes online, and publishes once.
-async fn life(device: &mut Device<'_, SoftwareKeys<StdEntropy>, Flash, Cable, Ticks>) -> Result<(), Error> {
+async fn life<S: Store>(device: &mut Unlucky<'_, S>) -> Result<(), Error> {
     let mut link = device.online().await?;
     link.publish("devices/pump-7/flow", b"17").await?;
     link.disconnect().await
@@ -301,7 +89,7 @@ fn what_a_packet_may_hold_is_lent() {
     let (plant, world) = (plant(true), Rc::new(World::default()));
     world.wall.set(Some(plant.now()));
     let config = config(&plant);
-    let publish = async |device: &mut Device<'_, SoftwareKeys<StdEntropy>, Flash, Cable, Ticks>| {
+    let publish = async |device: &mut Unlucky<'_>| {
         let mut link = device.online().await?;
         link.publish("devices/pump-7/flow", &[b'x'; 3000]).await?;
         link.disconnect().await
@@ -411,21 +199,6 @@ fn a_key_sealed_by_newer_firmware_is_left_alone() {
     assert_eq!(plant.est().enrolments().len(), 1);
 }
 
-/// Polls `work` at most `times` times, then drops it.
-async fn at_most<T>(times: usize, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    let mut left = times;
-    poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending if left == 0 => Poll::Ready(None),
-        Poll::Pending => {
-            left -= 1;
-            Poll::Pending
-        }
-    })
-    .await
-}
-
 #[test]
 fn going_online_survives_being_dropped_at_every_wait() {
     let plant = plant(false);
@@ -471,6 +244,34 @@ fn a_cut_after_any_number_of_octets_costs_one_attempt() {
             break;
         }
     }
+}
+
+#[test]
+fn power_cut_anywhere_in_a_first_boot_on_real_flash_costs_no_second_certificate() {
+    let mut cuts = 0;
+    for effects in (0..).step_by(83) {
+        let (plant, world) = (plant(true), Rc::new(World::default()));
+        world.wall.set(Some(plant.now()));
+        let mut flash = FaultyFlash::blank(6);
+        let boot = |flash: &mut FaultyFlash| {
+            let store = NorStore::<_, 3072>::new(flash, 0..6 * 4096).unwrap();
+            let mut memory: Memory = Memory::new();
+            block_on(life(&mut Device::new(config(&plant), &mut memory, board_with(&world, store))))
+        };
+        flash.cut_after = Some(effects);
+        let first = boot(&mut flash);
+        assert_eq!(first.is_err(), flash.is_off(), "{effects} effects: {first:?}");
+        let cut = flash.is_off();
+        cuts += usize::from(cut);
+        flash.power_on();
+        boot(&mut flash).unwrap_or_else(|error| panic!("cut after {effects} effects: {error}"));
+        boot(&mut flash).unwrap();
+        assert_eq!(plant.est().enrolments().len(), 1, "cut after {effects} effects");
+        if !cut {
+            break;
+        }
+    }
+    assert!(cuts > 10, "{cuts} cuts");
 }
 
 #[test]

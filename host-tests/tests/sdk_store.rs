@@ -1,9 +1,6 @@
 //! The NOR store at its limits: full, with the largest records, and dropped half way without a reset.
 
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
 
 use device_sdk::clock::std_clock::block_on;
 use device_sdk::ports::Store;
@@ -11,24 +8,13 @@ use device_sdk::store::NorStore;
 use device_sdk::store::nor::NorError;
 use embedded_storage_async::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use host_tests::flash::{FaultyFlash, FlashFault, PAGE};
+use host_tests::rig::{at_most, pause};
 
 /// Octets of the largest record of the store's default size.
 const LARGEST: usize = 3064;
 
 /// A flash that gives way before and after each operation, as one driven by DMA does.
 struct Slow(FaultyFlash);
-
-async fn pause() {
-    let mut first = true;
-    poll_fn(|context| {
-        if std::mem::take(&mut first) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    })
-    .await;
-}
 
 impl ErrorType for Slow {
     type Error = FlashFault;
@@ -74,21 +60,6 @@ fn load<F: NorFlash>(store: &mut NorStore<F>, record: u8) -> Result<Option<Vec<u
     let mut into = vec![0; LARGEST];
     let length = block_on(store.load(record, &mut into))?;
     Ok(length.map(|length| into[..length].to_vec()))
-}
-
-/// Polls `work` at most `times` times, then drops it.
-async fn at_most<T>(times: usize, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    let mut left = times;
-    poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending if left == 0 => Poll::Ready(None),
-        Poll::Pending => {
-            left -= 1;
-            Poll::Pending
-        }
-    })
-    .await
 }
 
 #[test]

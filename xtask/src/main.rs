@@ -1,11 +1,13 @@
 //! The project's tasks: `cargo xtask` lists them. A task is a file with a function, and a row of [`TASKS`].
 
+mod bench;
 mod coverage;
 mod cross;
 mod deny;
 mod lint;
 mod mqtt_compare;
 mod msrv;
+mod numbers;
 mod panic_proof;
 mod setup;
 mod shell;
@@ -28,7 +30,12 @@ const TASKS: &[Task] = &[
     Task("msrv", "check the two crates of a firmware with the oldest compiler that is promised", msrv::run),
     Task("deny", "licences, sources and known faults of the dependencies", deny::run),
     Task("panic-proof", "show by the linker that identity-core has no panic", panic_proof::run),
-    Task("sizes", "flash and RAM of the emulated board's image, by crate", sizes::run_all),
+    Task(
+        "sizes",
+        "flash, RAM, stack and futures of the emulated board, into the docs; --check, --print",
+        sizes::run_all,
+    ),
+    Task("bench", "instructions and octets on the wire, counted in QEMU, into the docs; --check, --print", bench::run),
     Task("mqtt-compare", "flash, RAM and cancel-safety of the MQTT client beside rust-mqtt", mqtt_compare::run),
     Task("coverage", "lines of identity-core that the tests run; fails below the floor", coverage::run),
 ];

@@ -1,51 +1,76 @@
-//! Flash and RAM of the board's image by crate, from the symbols that the linker kept.
+//! Flash and RAM of the board's image by crate, from the symbols that the linker kept; its stack and its futures, measured.
 
 use crate::Outcome;
 use crate::coverage::tools;
+use crate::numbers::{Place, Use, cell, grouped, measured};
 use crate::shell::{cargo, command, output, root, run};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
 
 const BOARD: &str = "boards/qemu-mps2-an386";
 const IMAGE: &str = "target/thumbv7em-none-eabihf/release/telemetry";
+/// Crates and statics below so many octets are in the totals only.
+const LEAST: u64 = 1024;
+/// In per cent: panic messages hold the paths of the sources, which differ from machine to machine.
+const TOLERANCE: f64 = 2.0;
 
-pub(crate) fn run_all(_: &[String]) -> Outcome {
+pub(crate) fn run_all(arguments: &[String]) -> Outcome {
+    let what = Use::read(arguments)?;
     let folder = root().join(BOARD);
     let mut build = cargo("build --release --target-dir target");
     build.current_dir(&folder).env_remove("RUSTFLAGS");
     run(build)?;
     let image = folder.join(IMAGE);
-    let mut list = command(tools()?.join("llvm-nm"), "--print-size --demangle --defined-only");
-    list.arg(&image);
-    let (mut crates, mut total) = (BTreeMap::<String, Octets>::new(), Octets::default());
-    for symbol in output(list)?.lines().filter_map(Symbol::read) {
-        let entry = crates.entry(symbol.of.clone()).or_default();
-        for sum in [entry, &mut total] {
+    let symbols = symbols(&image)?;
+    let Octets { flash, ram } = sections(&image)?;
+    let tables = format!("{}\n{}", by_crate(&symbols, flash, ram), statics(&symbols));
+    println!("\n{tables}");
+    let text = format!("\n\n{tables}\n{}\n", measured("memory")?);
+    let standing = Place { file: "docs/numbers.md", name: "sizes", text, tolerance: TOLERANCE }.settle(what)?;
+    // the same figures as in the tables that stand
+    let figure = |row, column| cell(&standing, row, column).map(grouped);
+    let text = format!(
+        "\n- the telemetry image: {} octets of flash, {} of RAM in statics, {} of stack at most\n",
+        figure("**whole image**", 1)?,
+        figure("**whole image**", 2)?,
+        figure("a first boot", 1)?
+    );
+    Place { file: "README.md", name: "sizes", text, tolerance: 0.0 }.settle(what)?;
+    Ok(())
+}
+
+/// Flash and RAM by crate, largest first.
+fn by_crate(symbols: &[Symbol], flash: u64, ram: u64) -> String {
+    let (mut crates, mut total) = (BTreeMap::<&str, Octets>::new(), Octets::default());
+    for symbol in symbols {
+        for sum in [crates.entry(&symbol.of).or_default(), &mut total] {
             sum.flash += symbol.size.flash;
             sum.ram += symbol.size.ram;
         }
     }
-    let mut rows: Vec<_> = crates.into_iter().filter(|(_, octets)| octets.flash + octets.ram >= 512).collect();
-    rows.sort_by_key(|(name, octets)| (std::cmp::Reverse(octets.flash), name.clone()));
-    println!(
-        "\ntelemetry on qemu-mps2-an386 (thumbv7em, opt-level s), octets by symbol; crates below 512 are in the total only"
-    );
-    println!("{:24} {:>8} {:>8}", "crate", "flash", "RAM");
-    for (name, octets) in &rows {
-        println!("{name:24} {:8} {:8}", octets.flash, octets.ram);
+    let mut rows: Vec<_> = crates.into_iter().filter(|(_, octets)| octets.flash.max(octets.ram) >= LEAST).collect();
+    rows.sort_by_key(|(name, octets)| (Reverse(octets.flash), *name));
+    rows.push(("constants without a symbol, padding", Octets { flash: flash - total.flash, ram: ram - total.ram }));
+    rows.push(("**whole image**", Octets { flash, ram }));
+    let mut text = "| crate | flash, octets | RAM, octets |\n|---|---:|---:|\n".to_owned();
+    for (name, Octets { flash, ram }) in rows {
+        // String takes everything
+        let _ = writeln!(text, "| {name} | {} | {} |", grouped(flash), grouped(ram));
     }
-    println!("{:24} {:8} {:8}", "total of symbols", total.flash, total.ram);
-    let mut sections = command(tools()?.join("llvm-size"), "");
-    sections.arg(&image);
-    println!(
-        "\nsections, with padding and constants that have no symbol:\n{}",
-        output(sections)?.lines().map(columns).collect::<Vec<_>>().join("\n")
-    );
-    Ok(())
+    text
 }
 
-/// text, data, bss of a line of llvm-size; the rest is sums and a path.
-fn columns(line: &str) -> String {
-    line.split_whitespace().take(3).map(|column| format!("{column:>8}")).collect()
+/// What the RAM is: the largest statics. A task's is its future.
+fn statics(symbols: &[Symbol]) -> String {
+    let mut rows: Vec<_> = symbols.iter().filter(|symbol| symbol.size.ram >= LEAST).collect();
+    rows.sort_by_key(|symbol| (Reverse(symbol.size.ram), &symbol.name));
+    let mut text = "| static | octets |\n|---|---:|\n".to_owned();
+    for symbol in rows {
+        let _ = writeln!(text, "| `{}` | {} |", symbol.name, grouped(symbol.size.ram));
+    }
+    text
 }
 
 #[derive(Default, Clone, Copy)]
@@ -54,8 +79,27 @@ struct Octets {
     ram: u64,
 }
 
+/// Code, constants and first values of variables; variables.
+fn sections(image: &Path) -> Result<Octets, String> {
+    let mut sections = command(tools()?.join("llvm-size"), "");
+    sections.arg(image);
+    let sections = output(sections)?;
+    let columns = sections.lines().nth(1).unwrap_or_default().split_whitespace();
+    match *columns.map_while(|column| column.parse().ok()).collect::<Vec<u64>>() {
+        [text, data, bss, ..] => Ok(Octets { flash: text + data, ram: data + bss }),
+        _ => Err(format!("llvm-size says\n{sections}")),
+    }
+}
+
+fn symbols(image: &Path) -> Result<Vec<Symbol>, String> {
+    let mut list = command(tools()?.join("llvm-nm"), "--print-size --demangle --defined-only");
+    list.arg(image);
+    Ok(output(list)?.lines().filter_map(Symbol::read).collect())
+}
+
 struct Symbol {
     of: String,
+    name: String,
     size: Octets,
 }
 
@@ -71,12 +115,30 @@ impl Symbol {
             "b" | "B" => Octets { flash: 0, ram: size },
             _ => return None,
         };
-        // `<a::B as c::D>::e` is code of `a`; a name without a path is the compiler's or assembly
-        let path = name.trim_start_matches(['<', '&', '(', '*']).trim_start_matches("mut ").trim_start_matches("dyn ");
-        let first = path
-            .split("::")
-            .next()
-            .filter(|first| path.contains("::") && first.chars().all(|c| c.is_alphanumeric() || c == '_'));
-        Some(Self { of: first.unwrap_or("(compiler, C names)").to_owned(), size })
+        let name = legible(name);
+        // `<a::B as c::D>::e` is code of `a`, `<T as c::D>::e` of `c`; a name without a path is the compiler's or assembly
+        let of = match name.split_once("::") {
+            Some((first, _)) => first.rsplit([' ', '<', '&', '(', '*', '[']).next().unwrap_or(first).to_owned(),
+            None => "(compiler, C names)".to_owned(),
+        };
+        Some(Self { of, name: without_hash(&name), size })
     }
+}
+
+/// Undoes what the demangler leaves of Rust's legacy mangling: `_$LT$a..B$u20$as$u20$c..D$GT$` is `<a::B as c::D>`.
+fn legible(name: &str) -> String {
+    let codes =
+        [("$LT$", "<"), ("$GT$", ">"), ("$RF$", "&"), ("$u20$", " "), ("$LP$", "("), ("$RP$", ")"), ("$C$", ",")];
+    let name = codes.iter().fold(name.replace("..", "::"), |name, (code, sign)| name.replace(code, sign));
+    name.strip_prefix('_').filter(|rest| rest.starts_with('<')).map_or_else(|| name.clone(), str::to_owned)
+}
+
+/// A path without the hash at its end and without the names of closures.
+fn without_hash(name: &str) -> String {
+    let parts = name.split("::").filter(|part| !part.contains("closure") && !is_hash(part));
+    parts.collect::<Vec<_>>().join("::")
+}
+
+fn is_hash(part: &str) -> bool {
+    part.strip_prefix('h').is_some_and(|hex| hex.len() == 16 && hex.chars().all(|c| c.is_ascii_hexdigit()))
 }

@@ -4,7 +4,7 @@
 //! `board*` QEMU, any other only cargo.
 
 use crate::shell::{FIRMWARE, cargo, root, run_lines};
-use crate::{Outcome, coverage, cross, deny, lint, msrv, panic_proof, setup};
+use crate::{Outcome, bench, coverage, cross, deny, lint, msrv, panic_proof, setup, sizes};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
@@ -21,6 +21,7 @@ const STEPS: &[Step] = &[
     ("builds for chips", false, |_| cross::run(&[])),
     ("tests", true, tests),
     ("emulated boards", false, emulated),
+    ("numbers", false, |_| numbers()),
     ("coverage", false, |_| coverage::run(&[])),
     ("no panic in the core", false, |_| panic_proof::run(&[])),
     ("dependencies", false, |_| deny::run(&[])),
@@ -83,6 +84,14 @@ fn emulated(mode: &Mode) -> Outcome {
         return Ok(());
     }
     cargo_test(mode, &format!("-p host-tests {}", named.join(" ")))
+}
+
+/// The measuring works. Whether the documents still say what it says depends on the compiler, so that is not asked here:
+/// `cargo xtask sizes --check` and `cargo xtask bench --check` do.
+fn numbers() -> Outcome {
+    let print = ["--print".to_owned()];
+    sizes::run_all(&print)?;
+    bench::run(&print)
 }
 
 /// Names of the files of `tests/` of every package that has tests of the workspace.

@@ -5,6 +5,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use cortex_m::{asm, interrupt};
 use embassy_executor::{Spawner, raw};
 
+use crate::meter;
+
 /// Work came up since the last poll.
 static PENDING: AtomicBool = AtomicBool::new(false);
 
@@ -26,6 +28,8 @@ impl Executor {
 
     /// Runs what `spawn` spawns, for ever.
     pub fn run(&'static mut self, spawn: impl FnOnce(Spawner)) -> ! {
+        meter::start();
+        meter::paint();
         let executor = &self.0;
         spawn(executor.spawner());
         loop {
@@ -35,7 +39,7 @@ impl Executor {
             interrupt::disable();
             // With interrupts masked none is missed between the look and the sleep; a pending one still ends WFI.
             if !PENDING.load(Ordering::SeqCst) {
-                asm::wfi();
+                meter::aside(asm::wfi);
             }
             // SAFETY: no critical section is open here.
             unsafe { interrupt::enable() };

@@ -6,6 +6,7 @@ use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 use embassy_sync::waitqueue::AtomicWaker;
+use static_cell::ConstStaticCell;
 
 /// Number of its interrupt.
 pub(crate) const INTERRUPT: u16 = 13;
@@ -95,9 +96,14 @@ unsafe impl InterruptNumber for Line {
     }
 }
 
-/// The driver. One frame each way is buffered here, the rest in the controller.
+/// The driver. One frame each way is buffered in RAM, the rest in the controller.
 pub(crate) struct Lan9118 {
     address: [u8; 6],
+    /// In a static: the driver is moved on its way into the network's task.
+    frames: &'static mut Frames,
+}
+
+struct Frames {
     received: [u8; FRAME],
     to_send: [u8; FRAME],
 }
@@ -106,8 +112,10 @@ impl Lan9118 {
     /// Resets the controller and starts it.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is none, or when called twice.
     pub(crate) fn start() -> Self {
+        static FRAMES: ConstStaticCell<Frames> =
+            ConstStaticCell::new(Frames { received: [0; FRAME], to_send: [0; FRAME] });
         assert_eq!(read(R::ByteTest), 0x8765_4321, "no LAN9118: start QEMU with -nic user,model=lan9118");
         write(R::HwCfg, 1);
         // 5 KiB of FIFO for sending, the rest for receiving
@@ -124,7 +132,7 @@ impl Lan9118 {
         // SAFETY: the handler and this driver share nothing but the controller and an atomic waker.
         unsafe { NVIC::unmask(Line) };
         let address = [low[0], low[1], low[2], low[3], high[0], high[1]];
-        Self { address, received: [0; FRAME], to_send: [0; FRAME] }
+        Self { address, frames: FRAMES.take() }
     }
 }
 
@@ -151,12 +159,13 @@ impl Driver for Lan9118 {
                 return None;
             }
         }
-        Some((Received(&mut self.received), ToSend(&mut self.to_send)))
+        let Frames { received, to_send } = &mut *self.frames;
+        Some((Received(received), ToSend(to_send)))
     }
 
     fn transmit(&mut self, context: &mut Context<'_>) -> Option<ToSend<'_>> {
         if room_to_send() {
-            return Some(ToSend(&mut self.to_send));
+            return Some(ToSend(&mut self.frames.to_send));
         }
         // The FIFO drains in microseconds: not worth an interrupt.
         context.waker().wake_by_ref();

@@ -40,6 +40,8 @@ pub struct Scenario {
     pub built: u64,
     /// Telemetry messages to publish before the run ends with exit code 0; 0 means without end.
     pub publishes: u32,
+    /// Log lines start with counts of the [meter](crate::meter).
+    pub meter: bool,
 }
 
 impl Scenario {
@@ -66,6 +68,7 @@ impl Scenario {
             "secret" => self.secret = Some(value),
             "built" => self.built = value.parse().ok()?,
             "publishes" => self.publishes = value.parse().ok()?,
+            "meter" => self.meter = value.parse().ok()?,
             _ => return None,
         }
         Some(())

@@ -27,11 +27,12 @@ impl DeviceSecret {
 /// A [`KeyStore`] in software: P-256 keys of three slots in RAM, each sealed with AES-256-GCM under the [`DeviceSecret`]
 /// before it leaves for flash. Keys are made by, and signatures hedged with, a generator under health tests.
 ///
-/// `generate` and `sign` block while they compute.
+/// `generate`, `restore` and `sign` block while they compute.
 pub struct SoftwareKeys<S> {
     rng: Rng<S>,
     secret: DeviceSecret,
-    keys: [Option<SecretKey>; 3],
+    /// With their public points: a point takes as long as a signature.
+    keys: [Option<(SecretKey, PublicKey)>; 3],
 }
 
 impl<S: RawSource> SoftwareKeys<S> {
@@ -41,7 +42,7 @@ impl<S: RawSource> SoftwareKeys<S> {
         Self { rng, secret, keys: [None, None, None] }
     }
 
-    fn place(&mut self, slot: Slot) -> &mut Option<SecretKey> {
+    fn place(&mut self, slot: Slot) -> &mut Option<(SecretKey, PublicKey)> {
         let [birth, a, b] = &mut self.keys;
         match slot {
             Slot::Birth => birth,
@@ -105,13 +106,16 @@ impl<S: RawSource> KeyStore for SoftwareKeys<S> {
         let octets = seal(&self.secret.0, slot, &key, self.rng.drbg()?)?;
         sealed.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
         *public = key.public();
-        *self.place(slot) = Some(key);
+        *self.place(slot) = Some((key, *public));
         Ok(octets.len())
     }
 
     fn restore(&mut self, slot: Slot, sealed: &[u8]) -> Result<bool, KeyError> {
         match open(&self.secret.0, slot, sealed) {
-            Ok(key) => *self.place(slot) = Some(key),
+            Ok(key) => {
+                let public = key.public();
+                *self.place(slot) = Some((key, public));
+            }
             Err(newer @ identity_core::Error::Newer { .. }) => return Err(newer.into()),
             Err(_) => return Ok(false),
         }
@@ -119,7 +123,7 @@ impl<S: RawSource> KeyStore for SoftwareKeys<S> {
     }
 
     fn public(&mut self, slot: Slot) -> Result<Option<PublicKey>, KeyError> {
-        Ok(self.place(slot).as_ref().map(SecretKey::public))
+        Ok(self.place(slot).as_ref().map(|(_, public)| *public))
     }
 
     fn sign(&mut self, slot: Slot, digest: &Digest) -> Result<Signature, KeyError> {
@@ -129,7 +133,7 @@ impl<S: RawSource> KeyStore for SoftwareKeys<S> {
             Slot::A => a,
             Slot::B => b,
         };
-        let key = key.as_ref().ok_or(identity_core::Error::Misuse("there is no key in that slot"))?;
+        let (key, _) = key.as_ref().ok_or(identity_core::Error::Misuse("there is no key in that slot"))?;
         Ok(key.sign(digest, self.rng.drbg()?)?)
     }
 

@@ -56,10 +56,8 @@ pub(crate) enum End {
     Frantic,
 }
 
+type Rewrite = Box<dyn FnMut(&Request<'_>, Reply) -> Reply>;
 type Fault = Box<dyn FnMut(Asked) -> Option<Failure>>;
-
-/// Changes a server's replies on their way.
-pub(crate) type Rewrite = Box<dyn FnMut(&Request<'_>, Reply) -> Reply>;
 
 pub(crate) struct Bench {
     pub(crate) flash: BTreeMap<u8, Vec<u8>>,

@@ -144,6 +144,7 @@ impl<'m> Agent<'m> {
             }
             State::Enrolment(enrolment) => {
                 if let Some(live) = enrolment.revived(judge) {
+                    shared.trouble = None;
                     self.state = State::Boot(Boot::again(live));
                 } else if let Some((live, not_after)) = enrolment.outlived(shared, judge) {
                     self.state = State::Enrolment(Enrolment::renewal(live, not_after, judge));

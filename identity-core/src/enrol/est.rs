@@ -158,10 +158,10 @@ impl Enrol for Est {
                 verify::has_authority(body.get(..length).unwrap_or_default())?;
                 Ok(Next::Anchors { length, then: CSRATTRS })
             }
-            // RFC 8951 §3.4: the policy may be for authenticated clients alone; RFC 7030 §3.2.3: then the server says so
-            (CSRATTRS, 401) if !context.renewal && !matches!(self.secret(), Authorization::None) => {
-                Ok(Next::Ask(CSRATTRS_AS))
-            }
+            // RFC 8951 §3.4: attributes may be for authenticated clients alone. With nothing to show (RFC 7030 §3.2.3) the
+            // enrolment itself finds out whether the device may enrol.
+            (CSRATTRS, 401) if context.renewal || matches!(self.secret(), Authorization::None) => Ok(Next::Csr(enroll)),
+            (CSRATTRS, 401) => Ok(Next::Ask(CSRATTRS_AS)),
             // §4.5.2: a server without CSR attributes may answer 204 or 404
             (CSRATTRS | CSRATTRS_AS, 204 | 404) => Ok(Next::Csr(enroll)),
             (CSRATTRS | CSRATTRS_AS, 200) => {
@@ -222,5 +222,130 @@ fn hint(code: u16) -> &'static str {
         408 => "it waited in vain for the request; it is asked again",
         500..=599 => "it failed; see the server's log",
         _ => "this status is not part of EST; check `host` and `port`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::step::Challenge;
+    use crate::time::{Judge, UnixTime};
+    use crate::trust::Anchors;
+
+    const EST: Est = Est {
+        host: "est.plant.example",
+        port: 443,
+        label: None,
+        bootstrap: Bootstrap::Secret { user: "pump-7", password: Secret::new("once") },
+        pinned: None,
+    };
+    /// An empty SEQUENCE: enough to be there.
+    const SOME: &[u8] = &[0x30, 0];
+
+    fn context(renewal: bool, anchors: Anchors<'_>) -> Context<'_> {
+        Context { renewal, anchors, csr: &[], client: None, judge: Judge::Floor(UnixTime(0)) }
+    }
+
+    #[test]
+    fn the_start_depends_on_who_is_trusted() {
+        let none = Anchors::default();
+        let configured = Anchors { configured: &[SOME], fetched: &[] };
+        let fetched = Anchors { configured: &[], fetched: SOME };
+        let pinned = Est { pinned: Some([0; 32]), ..EST };
+        let start = |est: &Est, renewal, anchors| est.start(&context(renewal, anchors)).ok();
+        assert!(matches!(EST.start(&context(false, none)), Err(Error::Misuse(text)) if text.contains("pinned")));
+        assert_eq!(start(&pinned, false, none), Some(Next::Ask(PROVISIONAL)));
+        assert_eq!(start(&EST, false, configured), Some(Next::Ask(CACERTS)));
+        assert_eq!(
+            start(&pinned, false, configured),
+            Some(Next::Ask(PROVISIONAL)),
+            "anchors of others do not lead here"
+        );
+        assert_eq!(
+            start(&pinned, false, fetched),
+            Some(Next::Ask(CACERTS)),
+            "a cut may have left the pinned one alone"
+        );
+        assert_eq!(start(&pinned, true, fetched), Some(Next::Ask(CSRATTRS)));
+        assert_eq!(start(&pinned, true, none), Some(Next::Ask(PROVISIONAL)), "they were lost");
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_work_is_named() {
+        let longest = "abcdefghijklmnopqrstuvwxyz-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWX";
+        let anchors = Anchors { configured: &[SOME], fetched: &[] };
+        for label in [longest, "pumps", "1"] {
+            let est = Est { label: Some(label), ..EST };
+            est.start(&context(false, anchors)).unwrap();
+            for stage in [PROVISIONAL, CACERTS, CSRATTRS, CSRATTRS_AS, ENROLL, REENROLL] {
+                let mut path = Path::new();
+                let request = est.request(stage, &context(false, anchors), &mut path);
+                assert!(request.path.starts_with("/.well-known/est/") && request.path.contains(label));
+            }
+        }
+        let longer = std::format!("{longest}Y").leak();
+        for label in ["", "a/b", "../x", "my pumps", "a\r\nHost: evil", "pümpe", "cacerts", "simplereenroll", longer] {
+            let refused = Est { label: Some(label), ..EST }.start(&context(false, anchors));
+            assert!(matches!(refused, Err(Error::Misuse(text)) if text.contains("label")), "{label:?}");
+        }
+        let colon = Bootstrap::Secret { user: "a:b", password: Secret::new("once") };
+        let refused = Est { bootstrap: colon, ..EST }.start(&context(false, anchors));
+        assert!(matches!(refused, Err(Error::Misuse(text)) if text.contains("colon")));
+        let refused = Est { bootstrap: Bootstrap::BirthCertificate, ..EST }.start(&context(false, anchors));
+        assert!(matches!(refused, Err(Error::Misuse(text)) if text.contains("Birth")));
+    }
+
+    #[test]
+    fn a_secret_is_shown_to_enrol_and_where_it_is_asked_for() {
+        let anchors = Anchors { configured: &[SOME], fetched: &[] };
+        let mut path = Path::new();
+        for (stage, shown) in [
+            (PROVISIONAL, false),
+            (CACERTS, false),
+            (CSRATTRS, false),
+            (CSRATTRS_AS, true),
+            (ENROLL, true),
+            (REENROLL, false),
+        ] {
+            let request = EST.request(stage, &context(stage == REENROLL, anchors), &mut path);
+            assert_eq!(matches!(request.authorization, Authorization::Basic { .. }), shown, "{stage:?}");
+            assert_eq!(matches!(request.trust, Trust::Provisional), stage == PROVISIONAL);
+        }
+        let reply = Reply {
+            status: 401,
+            media: Media::Absent,
+            retry_after: None,
+            date: None,
+            challenge: Challenge::None,
+            length: 0,
+        };
+        let refused = EST.reply(CSRATTRS_AS, &context(false, anchors), &reply, &mut []);
+        assert!(matches!(refused, Err(Error::Refused { code: 401, .. })), "asked once with it, not for ever");
+        let passed_over = EST.reply(CSRATTRS, &context(true, anchors), &reply, &mut []);
+        assert_eq!(passed_over, Ok(Next::Csr(REENROLL)), "never at renewal");
+        let open = Est { bootstrap: Bootstrap::Open, ..EST };
+        assert_eq!(open.reply(CSRATTRS, &context(false, anchors), &reply, &mut []), Ok(Next::Csr(ENROLL)));
+    }
+
+    #[test]
+    fn every_status_has_a_next_step() {
+        let anchors = Anchors { configured: &[SOME], fetched: &[] };
+        for status in (0..=1000).chain([u16::MAX]) {
+            for stage in [PROVISIONAL, CACERTS, CSRATTRS, CSRATTRS_AS, ENROLL, REENROLL, Stage(99)] {
+                let reply = Reply {
+                    status,
+                    media: Media::Other,
+                    retry_after: None,
+                    date: None,
+                    challenge: Challenge::None,
+                    length: 0,
+                };
+                match EST.reply(stage, &context(false, anchors), &reply, &mut []) {
+                    Ok(next) => assert!(matches!(status, 202 | 204 | 401 | 404), "{status} {stage:?} {next:?}"),
+                    Err(Error::Refused { code, hint, .. }) => assert!(code == status && !hint.is_empty()),
+                    Err(error) => assert_eq!(status, 200, "{stage:?} {error}"),
+                }
+            }
+        }
     }
 }

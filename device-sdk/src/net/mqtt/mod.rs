@@ -216,19 +216,23 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         Ok(())
     }
 
-    /// Ends the session in order, so that the last will is not published, and gives the transport back.
+    /// Ends the session in order, so that the last will is not published.
     ///
     /// # Errors
     /// Those of the transport.
-    pub async fn disconnect(mut self, until: Instant) -> Result<T, Error> {
+    pub async fn disconnect(&mut self, until: Instant) -> Result<(), Error> {
         self.release(until).await?;
         // reason and properties are spelt out in MQTT 5: some brokers do not take the short form for an orderly end
         let packet: &[u8] = match self.version {
             MqttVersion::V311 => &[codec::DISCONNECT, 0],
             MqttVersion::V5 => &[codec::DISCONNECT, 2, 0, 0],
         };
-        self.transport.write_all(packet, until).await?;
-        Ok(self.transport)
+        self.transport.write_all(packet, until).await
+    }
+
+    /// Gives the transport back.
+    pub fn into_transport(self) -> T {
+        self.transport
     }
 
     /// The transport.
