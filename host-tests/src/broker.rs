@@ -294,6 +294,7 @@ impl Link {
             tokio::select! {
                 received = self.receive() => received?,
                 () = login.expiry(&access) => {
+                    self.events.push(Event::TokenExpired { name: self.name.clone() });
                     self.send(Outgoing::EndNotAuthorized).await?;
                     return Err("the token has expired".into());
                 }

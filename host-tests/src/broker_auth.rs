@@ -4,6 +4,7 @@
 use crate::ca::common_name_of;
 use crate::mqtt_auth::{Auth, RE_AUTHENTICATE, SUCCESS};
 use crate::mqtt_wire::{Connect, Outgoing};
+use crate::oauth::jwk::thumbprint;
 use crate::oauth::verify::Verified;
 use crate::server::WallClock;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,7 +115,7 @@ impl Login {
         let by_certificate = || {
             let name =
                 certificate.and_then(common_name_of).ok_or_else(|| refuse("neither certificate nor token".into()))?;
-            Ok(Access { name, token: None, method: None, permissions: Vec::new() })
+            Ok(Access { name, ..Access::default() })
         };
         let known = |method: &String| self.options.iter().any(|options| options.methods.contains(method));
         if let Some(method) = connect.method.as_ref().filter(|method| !known(method)) {
@@ -131,18 +132,29 @@ impl Login {
             }
             (None, None) => return by_certificate(),
         };
-        let verified = self.verified(token).map_err(refuse)?;
+        let certificate = certificate.map(thumbprint);
+        let verified = self.verified(token, certificate.as_deref()).map_err(refuse)?;
         Ok(Access {
             name: verified.subject.clone(),
             token: Some(verified),
+            certificate,
             method: connect.method.clone(),
             permissions: options.permissions.clone(),
         })
     }
 
-    fn verified(&self, token: &[u8]) -> Result<Verified, String> {
+    /// A token bound to a certificate needs that certificate (RFC 8705 §3); one bound to a DPoP key cannot be used here,
+    /// because MQTT carries no proofs (RFC 9449 §7.2).
+    fn verified(&self, token: &[u8], certificate: Option<&str>) -> Result<Verified, String> {
         let token = core::str::from_utf8(token).map_err(|_| "the token is not ASCII")?;
-        (self.judge)((self.clock)(), token)
+        let verified = (self.judge)((self.clock)(), token)?;
+        if verified.bound_to("x5t#S256").is_some_and(|bound| certificate != Some(bound)) {
+            return Err("the token is bound to another certificate".into());
+        }
+        if verified.bound_to("jkt").is_some() {
+            return Err("the token is bound to a DPoP key".into());
+        }
+        Ok(verified)
     }
 
     /// Re-authentication on a live link (§4.12.1): the answer, if there is one.
@@ -160,7 +172,8 @@ impl Login {
             Some(ReauthFault::Ignore) => return Ok(None),
             None => {}
         }
-        let verified = self.verified(auth.data.as_deref().unwrap_or_default()).map_err(refuse)?;
+        let verified = self.verified(auth.data.as_deref().unwrap_or_default(), access.certificate.as_deref());
+        let verified = verified.map_err(refuse)?;
         if verified.subject != access.name {
             return Err(refuse(format!("the token is that of {}", verified.subject)));
         }
@@ -186,6 +199,8 @@ pub(crate) struct Access {
     /// Its authentication method.
     pub(crate) method: Option<String>,
     token: Option<Verified>,
+    /// `x5t#S256` of its certificate.
+    certificate: Option<String>,
     permissions: Vec<Permission>,
 }
 

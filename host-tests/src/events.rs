@@ -73,6 +73,11 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// The token of a connected client expired; the broker ends the connection.
+    TokenExpired {
+        /// Subject of its token.
+        name: String,
+    },
     /// A client re-authenticated on a live link (MQTT 5 §4.12.1).
     Reauthenticated {
         /// Subject of its token.

@@ -56,6 +56,7 @@ impl Timeline {
                 Self::line("API", &format!("{request} with {scheme} token: status {status}"));
             }
             Event::LoginRefused { client_id, why } => Self::line("broker", &format!("{client_id} REFUSED: {why}")),
+            Event::TokenExpired { name } => Self::line("broker", &format!("{name}'s token has EXPIRED")),
             Event::Reauthenticated { name, allowed } => {
                 let verdict = if *allowed { "accepted" } else { "REFUSED" };
                 Self::line("broker", &format!("{name} re-authenticates: {verdict}"));

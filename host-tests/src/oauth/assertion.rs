@@ -37,7 +37,7 @@ impl AuthServer {
         let good = match &client.credential {
             Credential::SecretJwt(secret) => jws.is_by_secret(secret),
             Credential::Keys(keys) => match text(&jws.header, "kid") {
-                Some(kid) => keys.iter().filter(|key| key.kid.as_deref() == Some(kid)).any(by),
+                Some(kid) => keys.iter().filter(|key| *key.kid.as_ref().unwrap_or(&key.thumbprint()) == kid).any(by),
                 None => keys.iter().any(by),
             },
             Credential::Certificates(certificates) => {

@@ -51,7 +51,15 @@ impl Jwk {
         };
         let point = [vec![4], coordinate("x")?, coordinate("y")?].concat();
         p256::PublicKey::from_sec1_bytes(&point).map_err(|_| "the point is not on the curve")?;
-        Ok(Self { kid: text(members, "kid").map(str::to_owned), point })
+        let key = Self { kid: text(members, "kid").map(str::to_owned), point };
+        if let Some(chain) = members.get("x5c") {
+            let first = chain.get(0).and_then(Value::as_str).unwrap_or_default();
+            let first = data_encoding::BASE64.decode(first.as_bytes()).map_err(|error| format!("x5c: {error}"))?;
+            if Self::of_certificate(&first)?.point != key.point {
+                return Err("the first certificate of x5c has another key (RFC 7517 section 4.7)".into());
+            }
+        }
+        Ok(key)
     }
 
     /// The key of a certificate (DER).

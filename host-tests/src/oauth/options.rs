@@ -73,6 +73,8 @@ pub struct AuthOptions {
     pub registration: Registration,
     /// A new registration access token at every update (RFC 7592 §3).
     pub rotate_registration: bool,
+    /// Seconds a registered client's secret is good for, if it ends at all. Every update then gives a new one.
+    pub secret_lifetime: Option<u64>,
     /// Who may sign assertions for the JWT bearer grant and JWTs to be exchanged.
     pub assertion_issuers: Vec<AssertionIssuer>,
     /// Certificates (DER) of authorities whose client certificates are believed.
@@ -108,6 +110,7 @@ impl Default for AuthOptions {
             device: DeviceOptions::default(),
             registration: Registration::Closed,
             rotate_registration: true,
+            secret_lifetime: None,
             assertion_issuers: Vec::new(),
             trust: Vec::new(),
             claims: serde_json::Value::Null,
@@ -239,7 +242,7 @@ pub enum AuthFault {
     EndpointsAt(&'static str),
     /// The right reply, its JSON cut to two thirds.
     Truncated,
-    /// The right reply, delivered badly: slow, cut, not at all.
+    /// The right reply, delivered badly: slow, cut, not at all. The request has its effect all the same.
     Delivery(Delivery),
 }
 

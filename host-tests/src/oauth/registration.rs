@@ -57,6 +57,7 @@ impl AuthServer {
         if let Some(token) = token {
             token.uses -= 1;
         }
+        client.secret_expires_at = self.secret_end(ask.now, &client);
         client.registered = Some(Registered { token: random(32), at: ask.now, metadata });
         let body = self.information(&client);
         ask.client = Some(client.id.clone());
@@ -100,7 +101,9 @@ impl AuthServer {
                     return Err(Problem::request("client_secret must be the present one"));
                 }
                 let metadata = read(ask)?;
-                let mut client = client(id, &metadata, secret(&old))?;
+                let kept = secret(&old).filter(|_| self.options.secret_lifetime.is_none());
+                let mut client = client(id, &metadata, kept)?;
+                client.secret_expires_at = self.secret_end(ask.now, &client);
                 client.introspects = old.introspects;
                 let token = if self.options.rotate_registration { random(32) } else { own.token };
                 client.registered = Some(Registered { token, at: own.at, metadata });
@@ -109,6 +112,11 @@ impl AuthServer {
                 Ok(reply(200, &body))
             }
         }
+    }
+
+    /// `client_secret_expires_at`
+    fn secret_end(&self, now: u64, client: &Client) -> u64 {
+        self.options.secret_lifetime.filter(|_| secret(client).is_some()).map_or(0, |lifetime| now + lifetime)
     }
 
     /// RFC 7591 §3.2.1, RFC 7592 §3.

@@ -152,6 +152,17 @@ fn private_key_jwt_by_keys() {
 }
 
 #[test]
+fn a_key_without_name_is_named_by_its_thumbprint() {
+    let key = Key::new();
+    let mut bench = bench(Credential::Keys(vec![jwk(&key, None)]));
+    let claims = bench.assertion("pump-7");
+    by_assertion(&mut bench, &key.jws(&json!({ "alg": "ES256", "kid": key.thumbprint() }), &claims)).granted();
+    let claims = bench.assertion("pump-7");
+    by_assertion(&mut bench, &key.jws(&json!({ "alg": "ES256", "kid": "one" }), &claims))
+        .refused(401, "invalid_client");
+}
+
+#[test]
 fn providers_differ_in_the_audience_they_want() {
     let key = Key::new();
     let mut bench = bench(Credential::Keys(vec![jwk(&key, None)]));

@@ -68,9 +68,9 @@ fn with_a_key_or_certificate() {
     ];
     bench.send(&form("/pumps/token", &pairs).with("DPoP", &key.proof(START, None))).granted();
 
-    let certificate =
-        Ca::with(START, &CaOptions::default()).client("me", Validity::starting(START, DAY)).chain[0].clone();
-    let mut jwk = key.jwk();
+    let identity = Ca::with(START, &CaOptions::default()).client("me", Validity::starting(START, DAY));
+    let certificate = identity.chain[0].clone();
+    let mut jwk = Key::of_pkcs8(identity.key.pkcs8()).jwk();
     jwk["x5c"] = json!([BASE64.encode(&certificate)]);
     let self_signed = json!({
         "grant_types": ["client_credentials"], "token_endpoint_auth_method": "self_signed_tls_client_auth",
@@ -92,6 +92,9 @@ fn what_is_refused() {
     let key = Key::new().jwk();
     let mut private = key.clone();
     private["d"] = json!("AAAA");
+    let foreign = Ca::with(START, &CaOptions::default()).client("me", Validity::starting(START, DAY));
+    let mut mismatched = key.clone();
+    mismatched["x5c"] = json!([BASE64.encode(&foreign.chain[0])]);
     let keys = |key: &Value| json!({ "keys": [key] });
     let method = |method: &str, more: Value| {
         let mut metadata = json!({ "grant_types": ["client_credentials"], "token_endpoint_auth_method": method });
@@ -109,6 +112,7 @@ fn what_is_refused() {
         method("private_key_jwt", json!({ "jwks_uri": "https://pump.example/jwks" })),
         method("private_key_jwt", json!({ "jwks": keys(&key), "token_endpoint_auth_signing_alg": "RS256" })),
         method("self_signed_tls_client_auth", json!({ "jwks": keys(&key) })),
+        method("self_signed_tls_client_auth", json!({ "jwks": keys(&mismatched) })),
         method("tls_client_auth", json!({})),
         method("tls_client_auth", json!({ "tls_client_auth_subject_dn": "CN=a", "tls_client_auth_san_dns": "a" })),
         method("none", json!({ "tls_client_auth_san_dns": "a" })),
@@ -174,4 +178,30 @@ fn read_updated_and_deleted() {
     assert!(!bench.server.active(START, &token));
     send(&mut bench, "GET", &second, &Value::Null).refused(401, "invalid_token");
     bench.send(&form("/pumps/token", &pairs).with("Authorization", &field)).refused(401, "invalid_client");
+}
+
+#[test]
+fn a_secret_that_ends_is_renewed_by_an_update() {
+    let mut bench = bench(1);
+    bench.server.options.secret_lifetime = Some(3600);
+    let reply = register(&mut bench, &secret_client());
+    assert_eq!(reply.json["client_secret_expires_at"], START + 3600);
+    let id = reply.text("client_id");
+    let pairs = [("grant_type", "client_credentials"), ("scope", "mqtt:publish")];
+    let ask = |bench: &mut Bench, secret: &str| {
+        bench.send(&form("/pumps/token", &pairs).with("Authorization", &basic(&id, secret)))
+    };
+    let first = reply.text("client_secret");
+    ask(&mut bench, &first).granted();
+    bench.now += 3600;
+    ask(&mut bench, &first).refused(401, "invalid_client");
+    let mut update = secret_client();
+    update["client_id"] = id.as_str().into();
+    let mut request = HttpRequest::post(&format!("/pumps/register/{id}"), "application/json", update.to_string());
+    request.method = "PUT".into();
+    let token = format!("Bearer {}", reply.text("registration_access_token"));
+    let updated = bench.send(&request.with("Authorization", &token)).granted();
+    assert_eq!(updated.json["client_secret_expires_at"], START + 7200);
+    ask(&mut bench, &updated.text("client_secret")).granted();
+    ask(&mut bench, &first).refused(401, "invalid_client");
 }

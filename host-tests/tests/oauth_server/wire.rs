@@ -202,7 +202,9 @@ fn a_token_as_mqtt_password() {
     tls.write_all(&packet(0x82, &[vec![0, 8], field(b"devices/pump-7/#"), vec![1]].concat())).unwrap();
     assert_eq!(read(&mut tls), (0x90, vec![0, 8, 0x80])); // the scope is missing
     world.clock.fetch_add(300, Ordering::Relaxed);
-    ended(&mut tls); // the token has expired
+    ended(&mut tls);
+    let expired = |event: &Event| matches!(event, Event::TokenExpired { name } if name == "pump-7");
+    assert!(world.plant.events().wait_for(SOON, expired).is_some());
     let mut late = world.mqtt(&connect4(&token));
     assert_eq!(read(&mut late), (0x20, vec![0, 5]));
 
@@ -218,6 +220,28 @@ fn a_token_as_mqtt_password() {
     }
     let mut none = world.mqtt(&packet(0x10, &[&field(b"MQTT")[..], &[4, 2, 0, 60], &field(b"c-7")].concat()));
     assert_eq!(read(&mut none), (0x20, vec![0, 5]));
+}
+
+#[test]
+fn a_bound_token_needs_what_it_is_bound_to() {
+    let world = world();
+    let (pump, other) = (world.plant.birth("pump-8"), world.plant.birth("pump-8"));
+    let pairs = [("grant_type", "client_credentials"), ("scope", "mqtt:publish"), ("client_id", "pump-8")];
+    let (status, reply) = world.post(Some(&pump), &form("/pumps/token", &pairs));
+    assert_eq!(status, 200, "{reply}");
+    let token = reply["access_token"].as_str().unwrap();
+    for (identity, code) in [(Some(&pump), 0), (Some(&other), 5), (None, 5)] {
+        let mut tls = world.connect(world.plant.broker_port(), identity);
+        tls.write_all(&connect4(token)).unwrap();
+        assert_eq!(read(&mut tls), (0x20, vec![0, code]));
+    }
+    let url = format!("https://localhost:{}/pumps/token", world.plant.auth_port());
+    let proof = world.key.proof_with(world.plant.now(), "POST", &url, |_, _| {});
+    let request = form("/pumps/token", &pairs[..2]).with("Authorization", &basic("pump-9", "secret"));
+    let (status, reply) = world.post(None, &request.with("DPoP", &proof));
+    assert_eq!((status, &reply["token_type"]), (200, &json!("DPoP")), "{reply}");
+    let mut tls = world.mqtt(&connect4(reply["access_token"].as_str().unwrap()));
+    assert_eq!(read(&mut tls), (0x20, vec![0, 5]));
 }
 
 #[test]
