@@ -210,7 +210,12 @@ impl World {
         assert!(!provisional || matches!(request.authorization, Authorization::None), "nor a secret");
         let mut http = match request.method {
             Method::Post => HttpRequest::post(request.path, request.content_type, request.body),
-            Method::Get | Method::Put | Method::Delete => HttpRequest::get(request.path),
+            Method::Put => HttpRequest {
+                method: "PUT".into(),
+                ..HttpRequest::post(request.path, request.content_type, request.body)
+            },
+            Method::Get => HttpRequest::get(request.path),
+            Method::Delete => HttpRequest { method: "DELETE".into(), ..HttpRequest::get(request.path) },
         };
         http = http.with("Host", request.host);
         if let Some(proof) = request.proof {

@@ -1,10 +1,12 @@
 //! Records in flash: their names and their CBOR. The format is written down in `docs/flash-format.md`.
 
 use crate::Error;
-use crate::keys::{Digest, Slot};
+use crate::keys::{Digest, PublicKey, Slot};
 use crate::time::UnixTime;
+use crate::wire::json::Text;
 use crate::x509::der::slide;
 use crate::x509::verify::Issued;
+use minicbor::encode::Write as _;
 use minicbor::encode::write::{Cursor, EndOfSlice};
 use minicbor::{Decoder, Encoder};
 
@@ -23,6 +25,8 @@ pub enum Record {
     Floor,
     /// The refresh token, sealed; for the authorization server that gave it.
     Refresh,
+    /// The client registration, sealed: where it is managed, and the registration access token for that (RFC 7592).
+    Registration,
     /// The credential of a slot.
     Credential(Slot),
     /// The sealed private key of a slot; written and read by the driver for its key store.
@@ -38,6 +42,7 @@ impl Record {
             Self::Anchors => 0x02,
             Self::Floor => 0x03,
             Self::Refresh => 0x04,
+            Self::Registration => 0x05,
             Self::Credential(slot) => 0x10 + slot.number(),
             Self::Key(slot) => 0x20 + slot.number(),
         }
@@ -46,7 +51,7 @@ impl Record {
     /// Whether the driver seals it with the key store before it is written, and opens it after it was read.
     #[must_use]
     pub const fn is_sealed(self) -> bool {
-        matches!(self, Self::Refresh)
+        matches!(self, Self::Refresh | Self::Registration)
     }
 
     /// Its name in errors and logs.
@@ -57,23 +62,50 @@ impl Record {
             Self::Anchors => "trust anchors",
             Self::Floor => "clock floor",
             Self::Refresh => "refresh token",
+            Self::Registration => "client registration",
             Self::Credential(_) => "credential",
             Self::Key(_) => "sealed key",
         }
     }
 }
 
-/// What enrolment yielded, read in place from its record.
+/// What enrolment yielded, read in place from its record: certificates, or a client registration.
 #[derive(Clone, Copy)]
 pub struct Credential<'a> {
-    /// The certificates as issued, concatenated DER: the device's own and any intermediates.
+    /// The certificates as issued, concatenated DER: the device's own and any intermediates; empty for a registration.
     pub certificates: &'a [u8],
-    /// The device's own certificate among them, DER.
+    /// The device's own certificate among them, DER; empty for a registration.
     pub leaf: &'a [u8],
-    /// Start of validity.
+    /// The registered client, if the credential is a registration.
+    pub client: Option<RegisteredClient<'a>>,
+    /// Start of validity; for a registration, when it was made.
     pub not_before: UnixTime,
-    /// End of validity.
+    /// End of validity; [`UnixTime::NEVER`] for a registration.
     pub not_after: UnixTime,
+}
+
+/// The device as a client of an authorization server, by registration (RFC 7591). None of it is secret.
+#[derive(Clone, Copy)]
+pub struct RegisteredClient<'a> {
+    /// SHA-256 of the issuer identifier.
+    pub issuer: &'a Digest,
+    /// `client_id`
+    pub id: &'a str,
+    /// The registered key.
+    pub key: PublicKey,
+}
+
+/// How a registration is managed (RFC 7592 §3), read in place from its record.
+#[derive(Clone, Copy)]
+pub struct Registration<'a> {
+    /// SHA-256 of the issuer identifier.
+    pub issuer: &'a Digest,
+    /// `client_id`
+    pub id: &'a str,
+    /// `registration_client_uri`; empty if the server gave none.
+    pub uri: &'a str,
+    /// `registration_access_token`: a secret; empty if the server gave none.
+    pub token: &'a str,
 }
 
 /// Makes a credential record of the `length` octets of certificates at the start of `buffer`, in place; its length in octets,
@@ -109,14 +141,27 @@ pub fn write_credential(issued: &Issued, buffer: &mut [u8], length: usize) -> Re
     Ok(whole)
 }
 
+/// Writes the credential record of a registration; its length in octets.
+///
+/// # Errors
+/// [`Error::NoSpace`] with the octets wanted.
+pub fn write_client(client: &RegisteredClient<'_>, at: UnixTime, into: &mut [u8]) -> Result<usize, Error> {
+    encode("credential", client.id.len().saturating_add(2 * OVERHEAD), into, |e| {
+        e.map(5)?.u8(0)?.u8(VERSION)?.u8(3)?.u64(at.0)?;
+        e.u8(5)?.str(client.id)?.u8(6)?.bytes(&client.key.0)?.u8(7)?.bytes(client.issuer)?;
+        Ok(())
+    })
+}
+
 /// Reads a credential record.
 ///
 /// # Errors
 /// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
 pub fn read_credential(octets: &[u8]) -> Result<Credential<'_>, Error> {
     let (mut certificates, mut leaf, mut not_before, mut not_after) = (None, None, None, None);
-    fields("credential", octets, |key, d| {
-        match key {
+    let (mut id, mut key, mut issuer) = (None, None, None);
+    fields("credential", octets, |field, d| {
+        match field {
             1 => certificates = Some(d.bytes()?),
             2 => {
                 let pair = d.array()? == Some(2);
@@ -124,18 +169,63 @@ pub fn read_credential(octets: &[u8]) -> Result<Credential<'_>, Error> {
             }
             3 => not_before = Some(UnixTime(d.u64()?)),
             4 => not_after = Some(UnixTime(d.u64()?)),
+            5 => id = Some(d.str()?),
+            6 => key = d.bytes()?.first_chunk().copied(),
+            7 => issuer = d.bytes()?.first_chunk(),
             _ => d.skip()?,
         }
         Ok(())
     })?;
     let missing = Error::Stored { what: "credential", problem: "a field is missing or out of range; enrol again" };
-    let (Some(certificates), Some((start, end)), Some(not_before), Some(not_after)) =
-        (certificates, leaf, not_before, not_after)
-    else {
+    let not_before = not_before.ok_or(missing)?;
+    if let (Some(id), Some(key), Some(issuer)) = (id, key, issuer) {
+        let client = Some(RegisteredClient { issuer, id, key: PublicKey(key) });
+        return Ok(Credential { certificates: &[], leaf: &[], client, not_before, not_after: UnixTime::NEVER });
+    }
+    let (Some(certificates), Some((start, end)), Some(not_after)) = (certificates, leaf, not_after) else {
         return Err(missing);
     };
     let leaf = certificates.get(start as usize..end as usize).ok_or(missing)?;
-    Ok(Credential { certificates, leaf, not_before, not_after })
+    Ok(Credential { certificates, leaf, client: None, not_before, not_after })
+}
+
+/// Writes how a registration is managed, bound to the SHA-256 of its issuer; its length in octets.
+///
+/// # Errors
+/// [`Error::NoSpace`] with the octets wanted.
+pub fn write_registration(issuer: &Digest, [id, uri, token]: [Text<'_>; 3], into: &mut [u8]) -> Result<usize, Error> {
+    let length = |text: Text<'_>| text.octets().count();
+    let payload = length(id).saturating_add(length(uri)).saturating_add(length(token));
+    encode("client registration", payload, into, |e| {
+        e.map(5)?.u8(0)?.u8(VERSION)?.u8(1)?.bytes(issuer)?;
+        for (field, text) in [(2, id), (3, uri), (4, token)] {
+            e.u8(field)?.str_len(length(text) as u64)?;
+            text.octets()
+                .try_for_each(|octet| e.writer_mut().write_all(&[octet]).map_err(minicbor::encode::Error::write))?;
+        }
+        Ok(())
+    })
+}
+
+/// Reads how a registration is managed.
+///
+/// # Errors
+/// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
+pub fn read_registration(octets: &[u8]) -> Result<Registration<'_>, Error> {
+    let (mut issuer, mut id, mut uri, mut token) = (None, None, "", "");
+    fields("client registration", octets, |field, d| {
+        match field {
+            1 => issuer = d.bytes()?.first_chunk(),
+            2 => id = Some(d.str()?),
+            3 => uri = d.str()?,
+            4 => token = d.str()?,
+            _ => d.skip()?,
+        }
+        Ok(())
+    })?;
+    let missing =
+        Error::Stored { what: "client registration", problem: "a field is missing; the device registers anew" };
+    Ok(Registration { issuer: issuer.ok_or(missing)?, id: id.ok_or(missing)?, uri, token })
 }
 
 /// Writes the live pointer: which slot is live. Storing it is the commit; its length in octets.

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::backoff::{Backoff, jitter};
-use super::call::Call;
+use super::call::{Call, Errand};
 use crate::Error;
 use crate::agent::step::Nonce;
 use crate::config::Secret;
@@ -85,6 +85,8 @@ struct Held {
 pub(super) struct Tokens {
     entries: [Option<Entry>; TOKENS_MAX],
     pub(super) call: Option<Call>,
+    /// What the application asked for beside tokens; it comes first.
+    pub(super) errand: Option<(Errand, Want)>,
     pub(super) shelf: Shelf,
     /// The issuer whose endpoints are on the shelf.
     pub(super) issuer: &'static str,
@@ -106,6 +108,7 @@ impl Tokens {
         Self {
             entries: [const { None }; TOKENS_MAX],
             call: None,
+            errand: None,
             shelf: Shelf::new(),
             issuer: "",
             nonce: Nonce::NONE,
@@ -197,8 +200,17 @@ impl Tokens {
     /// Whether there is something to do now: a request under way, or one that begins here. Else when there will be.
     pub(super) fn due(&mut self, area: &mut [u8], now: Now) -> Result<(), Instant> {
         if let Some(call) = &self.call {
-            let until = self.entry(call.at).and_then(|entry| entry.until);
-            return until.filter(|until| now.mono < *until).map_or(Ok(()), Err);
+            let until = self.entry(call.at).and_then(|entry| entry.until).filter(|until| now.mono < *until);
+            match (until, self.errand) {
+                (None, _) => return Ok(()),
+                (Some(until), None) => return Err(until),
+                // a request that waits for a person loses nothing by beginning anew
+                (Some(_), Some(_)) => {}
+            }
+        }
+        if let Some((errand, want)) = self.errand.take() {
+            self.call = Some(Call::of_errand(errand, want));
+            return Ok(());
         }
         let mut next = Instant(u64::MAX);
         for at in 0..TOKENS_MAX {
@@ -265,6 +277,37 @@ impl Tokens {
         match &mut entry.refusals {
             Some(refusals) => entry.until = Some(now.mono.after_ms(refusals.after_failure(true, &shared.device))),
             first => *first = Some(Backoff::new()),
+        }
+    }
+
+    /// Whether a request of the application is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.errand.is_some() || self.call.as_ref().is_some_and(Call::is_errand)
+    }
+
+    /// See [`Call::interrupt`].
+    pub(super) const fn interrupt(&mut self) {
+        if let Some(call) = &mut self.call {
+            call.interrupt();
+        }
+    }
+
+    /// The token of a place is gone for good; it is fetched anew when it is asked for.
+    pub(super) fn drop_token(&mut self, at: usize) {
+        if let Some(entry) = self.entry_mut(at) {
+            (entry.held, entry.asked) = (None, false);
+        }
+    }
+
+    /// Forgets every token, and what is under way.
+    pub(super) fn forget(&mut self, area: &mut [u8]) {
+        (self.call, self.errand) = (None, None);
+        for item in [Item::Refresh, Item::DeviceCode, Item::UserCode] {
+            self.shelf.remove(area, item);
+        }
+        for at in 0..TOKENS_MAX {
+            self.shelf.remove(area, Item::Access(at));
+            self.drop_token(at);
         }
     }
 

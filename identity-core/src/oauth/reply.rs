@@ -3,6 +3,7 @@
 use super::code::{OauthCode, Words};
 use crate::Error;
 use crate::agent::step::{Media, Reply};
+use crate::time::UnixTime;
 use crate::wire::json::{self, Object, Text};
 
 /// How a token is presented.
@@ -123,6 +124,32 @@ impl AuthorizationReply<'_> {
         }
         Ok(at)
     }
+}
+
+/// What the authorization server says of a token (RFC 7662 §2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Introspection {
+    /// It is valid now.
+    pub active: bool,
+    /// `exp`, if it is told.
+    pub expires: Option<UnixTime>,
+    /// Whether its scope has all that was wanted, if it is told.
+    pub covers: Option<bool>,
+}
+
+/// Reads the reply of an introspection request, status 200; `wanted` is the scope that the token was asked for with.
+///
+/// # Errors
+/// [`Error::Malformed`] with the member that is wrong.
+pub fn read_introspection(by: &'static str, reply: &Reply, body: &[u8], wanted: &str) -> Result<Introspection, Error> {
+    let reply = json_of(by, reply, body)?;
+    let active = reply.boolean("active")?.ok_or(Error::Malformed { what: by, problem: "it has no member `active`" })?;
+    if !active {
+        return Ok(Introspection { active, expires: None, covers: None });
+    }
+    let covers = reply.text("scope")?.map(|scope| covers(scope, wanted));
+    Ok(Introspection { active, expires: reply.whole("exp")?.map(UnixTime), covers })
 }
 
 /// Whether every scope token of `wanted` is among those of `granted`; both space-separated (RFC 6749 §3.3).

@@ -1,0 +1,430 @@
+//! One request to an authorization server, step by step: metadata → identifiers → form → assertions → proof → exchange →
+//! reply. What it consists of: [`compose`]; what the reply means: [`reply`].
+//!
+//! The form, the assertions in it and the DPoP proof are written behind the kept tokens in the lent area. Each is made in
+//! `done` and only lent in `step`, so that asking twice gives the same.
+
+mod compose;
+mod reply;
+
+use super::tokens::{Tokens, Want};
+use super::{Answer, Shared, WRONG_OUTCOME};
+use crate::Error;
+use crate::agent::step::{Authorization, ClientIdentity, Method, Outcome, RANDOM, Request, Step};
+use crate::config::{Config, Secret};
+use crate::enrol::Path;
+use crate::keys::{PublicKey, Slot};
+use crate::oauth::ClientAuth;
+use crate::oauth::client::Jws;
+use crate::oauth::endpoint::{Document, Endpoint, document_path, endpoint_url};
+use crate::oauth::form::FORM;
+use crate::oauth::shelf::Item;
+use crate::oauth::url::Url;
+use crate::record::{self, Record};
+use crate::time::{Now, UnixTime};
+use crate::trust::Trust;
+use compose::owner;
+
+/// For errors.
+const METADATA: &str = "authorization server metadata";
+const AUTHORIZE: &str = "device authorization request";
+const TOKEN: &str = "token request";
+const INTROSPECT: &str = "token introspection";
+const REVOKE: &str = "token revocation";
+const KEYS: &str = "JWKS";
+
+/// What the application asks of an authorization server beside tokens: one attempt, answered by [`Answer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// Revoke the refresh token, if there is one, and the access token (RFC 7009).
+    Revoke,
+    /// What the server thinks of the access token (RFC 7662).
+    Introspect,
+    /// The server's public keys (RFC 7517 §5).
+    Keys,
+}
+
+/// A request under way.
+pub(super) struct Call {
+    /// The index of the want that it is for; of none, if it is an errand.
+    pub(super) at: usize,
+    want: Want,
+    errand: Option<Errand>,
+    /// The device key.
+    public: PublicKey,
+    stage: Stage,
+    phase: Phase,
+    /// The server's nonce was demanded and is used; a second demand is an error.
+    renonced: bool,
+    random: [u8; RANDOM],
+    /// Octets of the form.
+    form: usize,
+    /// Octets of client identifier and secret, form-encoded, behind it: for HTTP basic authentication.
+    basic: (usize, usize),
+    /// Octets of the proof behind that.
+    proof: usize,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Metadata(Document),
+    Authorize,
+    Token,
+    /// Of the refresh token or an access token.
+    Revoke(Item),
+    Introspect(Item),
+    Keys,
+}
+
+/// What is being done for it.
+#[derive(Clone, Copy)]
+enum Phase {
+    /// The device key's public point: identifiers and jitter depend on it.
+    Public,
+    /// Read the refresh token.
+    Load,
+    Random,
+    /// Sign the JWS whose signing input of `input` octets begins at `start` of the free area.
+    Sign {
+        what: Jws,
+        start: usize,
+        input: usize,
+    },
+    Ask,
+    /// Store the refresh token.
+    Store,
+    /// Erase the refresh token that was refused.
+    Forget,
+}
+
+impl Stage {
+    const fn purpose(self) -> &'static str {
+        match self {
+            Self::Metadata(_) => METADATA,
+            Self::Authorize => AUTHORIZE,
+            Self::Token => TOKEN,
+            Self::Revoke(_) => REVOKE,
+            Self::Introspect(_) => INTROSPECT,
+            Self::Keys => KEYS,
+        }
+    }
+
+    const fn endpoint(self) -> Endpoint {
+        match self {
+            Self::Authorize => Endpoint::DeviceAuthorization,
+            Self::Metadata(_) | Self::Token => Endpoint::Token,
+            Self::Revoke(_) => Endpoint::Revocation,
+            Self::Introspect(_) => Endpoint::Introspection,
+            Self::Keys => Endpoint::Jwks,
+        }
+    }
+}
+
+impl Call {
+    pub(super) const fn new(at: usize, want: Want) -> Self {
+        Self {
+            at,
+            want,
+            errand: None,
+            public: PublicKey::EMPTY,
+            stage: Stage::Token,
+            phase: Phase::Public,
+            renonced: false,
+            random: [0; RANDOM],
+            form: 0,
+            basic: (0, 0),
+            proof: 0,
+        }
+    }
+
+    pub(super) const fn of_errand(errand: Errand, want: Want) -> Self {
+        Self { errand: Some(errand), ..Self::new(usize::MAX, want) }
+    }
+
+    pub(super) const fn is_errand(&self) -> bool {
+        self.errand.is_some()
+    }
+
+    /// Others have used what is shared meanwhile: begins anew, unless the refresh token is to be stored or erased.
+    pub(super) const fn interrupt(&mut self) {
+        if !matches!(self.phase, Phase::Store | Phase::Forget) {
+            self.phase = Phase::Public;
+        }
+    }
+
+    /// What is exchanged; `free` is behind the kept items.
+    fn request<'a>(&'a self, endpoints: &'a [u8], free: &'a [u8], path: &'a mut Path, with: With<'a>) -> Request<'a> {
+        let provider = self.want.source.provider();
+        let mut request = Request {
+            purpose: self.stage.purpose(),
+            method: Method::Get,
+            host: "",
+            port: 443,
+            path: "/",
+            accept: "application/json",
+            content_type: "",
+            base64: false,
+            authorization: Authorization::None,
+            proof: None,
+            body: &[],
+            trust: with.trust,
+            judge: with.judge,
+            client: None,
+        };
+        if let Stage::Metadata(document) = self.stage {
+            // both were checked when the stage began
+            if let Ok(url) = Url::parse(METADATA, provider.issuer)
+                && document_path(&url, document, path).is_ok()
+            {
+                (request.host, request.port, request.path) = (url.host, url.port, path.as_str());
+            }
+            return request;
+        }
+        let url = endpoint_url(endpoints, self.stage.endpoint());
+        if let Some(Ok(url)) = url.map(|url| Url::parse(TOKEN, url)) {
+            (request.host, request.port, request.path) = (url.host, url.port, url.target());
+        }
+        let text = |from: usize, length: usize| {
+            let octets = free.get(from..from.saturating_add(length)).unwrap_or_default();
+            core::str::from_utf8(octets).unwrap_or_default()
+        };
+        let (user, password) = self.basic;
+        let (user_at, password_at) = (self.form, self.form.saturating_add(user));
+        let proof_at = password_at.saturating_add(password);
+        if self.stage == Stage::Keys {
+            return request;
+        }
+        request.method = Method::Post;
+        request.content_type = FORM;
+        request.body = free.get(..self.form).unwrap_or_default();
+        if user > 0 {
+            let password = Secret::new(text(password_at, password));
+            request.authorization = Authorization::Basic { user: text(user_at, user), password };
+        }
+        if self.proof > 0 {
+            request.proof = Some(text(proof_at, self.proof));
+        }
+        if matches!(provider.client_auth, ClientAuth::Certificate) {
+            request.client = with.client;
+        }
+        request
+    }
+}
+
+/// What a request needs beside the call.
+struct With<'a> {
+    trust: Trust<'a>,
+    judge: crate::time::Judge,
+    client: Option<ClientIdentity<'a>>,
+}
+
+impl Tokens {
+    /// The next step of the request under way; none if there is none.
+    pub(super) fn step<'a>(
+        &'a mut self,
+        config: &'a Config,
+        shared: &'a mut Shared<'_>,
+        slot: Slot,
+        now: Now,
+    ) -> Option<Step<'a>> {
+        let judge = shared.judge(now);
+        let call = self.call.as_mut()?;
+        let Shared { memory, path, credential, anchors, public, signature, digest, .. } = shared;
+        let used = self.shelf.used();
+        Some(match call.phase {
+            Phase::Public => Step::Public { slot, into: public },
+            Phase::Load => Step::Load { record: Record::Refresh, into: memory.reply },
+            Phase::Random => Step::Random { into: &mut call.random },
+            Phase::Sign { .. } => Step::Sign { slot, digest, into: signature },
+            Phase::Store => {
+                // written anew each time: sealing happens in place
+                let (items, free) = self.shelf.split(memory.tokens);
+                let token = self.shelf.text(items, Item::Refresh).unwrap_or_default();
+                let certificate = memory.credential.get(..*credential).unwrap_or_default();
+                let length = record::write_refresh(&owner(config, certificate, call), token, free).unwrap_or(0);
+                Step::StoreSealed { record: Record::Refresh, octets: free, length }
+            }
+            Phase::Forget => Step::Erase { record: Record::Refresh },
+            Phase::Ask => {
+                let fetched = memory.anchors.get(..*anchors).unwrap_or_default();
+                let with = With {
+                    trust: Trust::Anchors(crate::trust::Anchors { configured: config.anchors, fetched }),
+                    judge,
+                    client: super::client_of(memory.credential.get(..*credential), slot),
+                };
+                let (items, free) = memory.tokens.split_at_checked(used).unwrap_or_default();
+                let endpoints = self.shelf.get(items, Item::Endpoints);
+                let request = call.request(endpoints, free, path, with);
+                Step::Exchange { request, into: memory.reply, nonce: &mut self.nonce }
+            }
+        })
+    }
+
+    /// Takes the outcome of a step. An error has ended the request; the want waits before the next.
+    pub(super) fn done(
+        &mut self,
+        config: &Config,
+        shared: &mut Shared<'_>,
+        now: Now,
+        outcome: Outcome,
+    ) -> Result<(), Error> {
+        let Some(mut call) = self.call.take() else { return Err(WRONG_OUTCOME) };
+        let at = call.at;
+        let next = match (call.phase, outcome) {
+            (Phase::Store, Outcome::Failed(failure)) => {
+                // the access token came all the same; without the refresh token in flash a reboot asks a person again
+                return Err(failure.error);
+            }
+            (_, Outcome::Failed(failure)) => Err(failure.error),
+            (phase, outcome) => self.advance(&mut call, config, shared, now, phase, outcome),
+        };
+        match next {
+            Ok(Some(phase)) => {
+                call.phase = phase;
+                self.call = Some(call);
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) if call.errand.is_some() => {
+                shared.answer = Some(Err(error));
+                Err(error)
+            }
+            Err(error) => {
+                let transient = match outcome {
+                    Outcome::Failed(failure) => matches!(failure.cause, super::step::Cause::Transient),
+                    Outcome::Reply(reply) => reply.status >= 500,
+                    _ => false,
+                };
+                let (device, wall) = (shared.device, self.time(shared, now));
+                let asked = match outcome {
+                    Outcome::Reply(reply) if matches!(reply.status, 429 | 503) => Some(reply.retry_after),
+                    _ => None,
+                };
+                self.failed(
+                    at,
+                    error,
+                    |backoff| match asked {
+                        Some(asked) => backoff.as_asked(asked, Some(wall), &device),
+                        None => backoff.after_failure(!transient, &device),
+                    },
+                    now,
+                );
+                Err(error)
+            }
+        }
+    }
+
+    /// The next phase; none if the request is done.
+    fn advance(
+        &mut self,
+        call: &mut Call,
+        config: &Config,
+        shared: &mut Shared<'_>,
+        now: Now,
+        phase: Phase,
+        outcome: Outcome,
+    ) -> Result<Option<Phase>, Error> {
+        let source = call.want.source;
+        if matches!((phase, outcome), (Phase::Public, Outcome::Done)) {
+            call.public = shared.public;
+        }
+        Ok(Some(match (phase, outcome) {
+            (Phase::Public, Outcome::Done) if source.grant().keeps_refresh() && !self.refresh_loaded => Phase::Load,
+            (Phase::Public, Outcome::Done) => return self.plan(call, shared, now),
+            (Phase::Load, Outcome::Loaded(_) | Outcome::Absent) => {
+                self.refresh_loaded = true;
+                if let Outcome::Loaded(length) = outcome {
+                    let octets = shared.memory.reply.get(..length).unwrap_or_default();
+                    match record::read_refresh(&owner(config, shared.credential(), call), octets) {
+                        Ok(Some(token)) => {
+                            self.shelf.put(shared.memory.tokens, Item::Refresh, |room| copy(token, room))?;
+                        }
+                        Err(newer @ Error::Newer { .. }) => return Err(newer),
+                        // of another server, or damaged: the grant starts over
+                        Ok(None) | Err(_) => {}
+                    }
+                }
+                return self.plan(call, shared, now);
+            }
+            (Phase::Random, Outcome::Done) => self.compose(call, config, shared, now)?,
+            (Phase::Sign { what, start, input }, Outcome::Done) => {
+                let used = self.shelf.used();
+                let free = shared.memory.tokens.get_mut(used..).unwrap_or_default();
+                let room = free.get_mut(start..).unwrap_or_default();
+                let length = crate::jose::jws::finish(room, input, &shared.signature)?;
+                match what {
+                    Jws::Proof => call.proof = length,
+                    Jws::Grant | Jws::Client => call.form = start.saturating_add(length),
+                }
+                self.sign_after(Some(what), call, config, shared, now)?
+            }
+            (Phase::Ask, Outcome::Reply(reply)) => {
+                if let Some(date) = reply.date {
+                    self.told = Some((now.mono, date));
+                }
+                return self.reply(call, config, shared, now, &reply);
+            }
+            (Phase::Store, Outcome::Done) => return Ok(None),
+            (Phase::Forget, Outcome::Done) => return self.plan(call, shared, now),
+            _ => return Err(WRONG_OUTCOME),
+        }))
+    }
+
+    /// What to ask next, and what that takes first; none if nothing is left to ask.
+    fn plan(&mut self, call: &mut Call, shared: &mut Shared<'_>, now: Now) -> Result<Option<Phase>, Error> {
+        let source = call.want.source;
+        let provider = source.provider();
+        let tokens = &*shared.memory.tokens;
+        if self.issuer != provider.issuer || self.shelf.get(tokens, Item::Endpoints).is_empty() {
+            let url = Url::parse("`issuer` of the token source", provider.issuer)?;
+            document_path(&url, Document::OAuth, &mut shared.path)?;
+            call.stage = Stage::Metadata(Document::OpenId);
+            return Ok(Some(Phase::Ask));
+        }
+        let keeps = source.grant().keeps_refresh();
+        let refresh = Some(Item::Refresh).filter(|item| keeps && self.shelf.text(tokens, *item).is_some());
+        let access = self.token(&call.want, tokens, now).map(|token| Item::Access(token.place));
+        call.stage = match call.errand {
+            None => {
+                let waiting = self.shelf.text(tokens, Item::DeviceCode).is_some() && now.mono < self.code_until;
+                let authorize = source.grant().needs_person() && refresh.is_none() && !waiting;
+                if authorize { Stage::Authorize } else { Stage::Token }
+            }
+            Some(Errand::Keys) => Stage::Keys,
+            Some(Errand::Introspect) => Stage::Introspect(access.ok_or(Error::Misuse(
+                "introspection: there is no token of that source and scope; call `token` first",
+            ))?),
+            Some(Errand::Revoke) => match refresh.or(access) {
+                Some(item) => Stage::Revoke(item),
+                None => {
+                    shared.answer = Some(Ok(Answer::Revoked));
+                    return Ok(None);
+                }
+            },
+        };
+        if endpoint_url(self.shelf.get(tokens, Item::Endpoints), call.stage.endpoint()).is_none() {
+            let problem = match call.errand {
+                None => "it lacks the endpoint that this grant needs",
+                Some(_) => "it lacks the endpoint for that: revocation, introspection or jwks_uri",
+            };
+            return Err(Error::Malformed { what: METADATA, problem });
+        }
+        Ok(Some(if call.stage == Stage::Keys { Phase::Ask } else { Phase::Random }))
+    }
+
+    /// Wall time for what the server judges: its own clock, if it told; else the device's.
+    pub(super) fn time(&self, shared: &Shared<'_>, now: Now) -> UnixTime {
+        match self.told {
+            Some((at, told)) => UnixTime(told.0.saturating_add(now.mono.0.saturating_sub(at.0) / 1000)),
+            None => shared.judge(now).at_least(),
+        }
+    }
+}
+
+fn copy(text: &str, room: &mut [u8]) -> Result<usize, Error> {
+    let no_space = Error::NoSpace { what: "a refresh token; `Memory`'s TOKENS", wanted: text.len() };
+    let room = room.get_mut(..text.len()).ok_or(no_space)?;
+    room.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+    Ok(text.len())
+}
