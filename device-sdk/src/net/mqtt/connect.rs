@@ -42,9 +42,6 @@ impl Limits {
 
     /// From CONNACK, unless it refuses; also the keep-alive in seconds, if the broker wants another than CONNECT said.
     fn read(packet: Packet<'_>, version: MqttVersion) -> Result<(Self, Option<u32>), Error> {
-        if packet.kind() != codec::CONNACK {
-            return Err(malformed("the first packet is not CONNACK"));
-        }
         let mut reader = Reader(packet.body);
         let (flags, code) = (reader.u8()?, reader.u8()?);
         if code != 0 {
@@ -108,6 +105,10 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         while self.inbox.packet(0)?.is_none() {
             if !self.more(until).await? {
                 return Err(self.late("CONNACK", until));
+            }
+            // the rest of a packet of another kind, or of another protocol, may never come
+            if self.inbox.first().is_some_and(|first| first & 0xF0 != codec::CONNACK) {
+                return Err(malformed("the first packet is not CONNACK; check that the port speaks MQTT"));
             }
         }
         let Some(packet) = self.inbox.packet(0)? else { return Err(malformed("no CONNACK")) };
