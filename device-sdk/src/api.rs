@@ -176,6 +176,7 @@ impl<K: KeyStore, S: Store, N: Net, C: Clock> Device<'_, K, S, N, C> {
         tell("API", "request and reply", secure.traffic());
         // the peer may be gone already, and nothing depends on this
         let _ = secure.close(clock.now().after_ms(CLOSE_MS)).await;
+        areas.wipe();
         Ok(reply)
     }
 }

@@ -44,14 +44,6 @@ impl Limits {
 
     /// From CONNACK, unless it refuses; also the keep-alive in seconds, if the broker wants another than CONNECT said.
     fn read(packet: Packet<'_>, version: MqttVersion) -> Result<(Self, Option<u32>), Error> {
-        if packet.first == codec::AUTH {
-            return Err(malformed(
-                "a challenge (AUTH) before CONNACK; this client has one answer, which was in CONNECT",
-            ));
-        }
-        if packet.kind() != codec::CONNACK {
-            return Err(malformed("the first packet is not CONNACK"));
-        }
         let mut reader = Reader(packet.body);
         let (flags, code) = (reader.u8()?, reader.u8()?);
         if code != 0 {
@@ -113,6 +105,13 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
         while self.inbox.packet(0)?.is_none() {
             if !self.more(until).await? {
                 return Err(self.late("CONNACK", until));
+            }
+            if self.inbox.first() == Some(codec::AUTH) {
+                return Err(malformed("a challenge (AUTH) before CONNACK; this client's one answer was in CONNECT"));
+            }
+            // the rest of a packet of another kind, or of another protocol, may never come
+            if self.inbox.first().is_some_and(|first| first & 0xF0 != codec::CONNACK) {
+                return Err(malformed("the first packet is not CONNACK; check that the port speaks MQTT"));
             }
         }
         let Some(packet) = self.inbox.packet(0)? else { return Err(malformed("no CONNACK")) };
