@@ -125,10 +125,15 @@ impl AuthorizationReply<'_> {
     }
 }
 
-/// Whether every scope token of `wanted` is among those of `granted`; both space-separated (RFC 6749 §3.3).
+/// Scopes that ask for an ID token and a refresh token (OpenID Connect Core §3.1.2.1, §11). They are no rights of the access
+/// token, so servers leave them out of its scope.
+const NO_RIGHTS: [&str; 2] = ["openid", "offline_access"];
+
+/// Whether every scope token of `wanted` that is a right is among those of `granted`; both space-separated (RFC 6749 §3.3).
 #[must_use]
 pub fn covers(granted: Text<'_>, wanted: &str) -> bool {
-    wanted.split_ascii_whitespace().all(|scope| granted.words().any(|word| word.is(scope)))
+    let mut rights = wanted.split_ascii_whitespace().filter(|scope| !NO_RIGHTS.contains(scope));
+    rights.all(|scope| granted.words().any(|word| word.is(scope)))
 }
 
 /// Whether the text is `word`, case aside: `token_type` is not case-sensitive (RFC 6749 §5.1).
