@@ -158,15 +158,14 @@ impl Rig {
         Ok(self.device(self.config, keys))
     }
 
-    /// Powers the device on with firmware that logs in with tokens of `source`, and to another broker; what is in flash
-    /// stays.
+    /// Powers the device on with firmware that has this source of tokens and this session; what is in flash stays.
     ///
     /// # Panics
     /// Never: its source of entropy is good.
     #[must_use]
-    pub fn boot_as(&self, source: &'static dyn TokenSource, session: &'static dyn Session) -> BenchDevice {
+    pub fn boot_as(&self, source: Option<&'static dyn TokenSource>, session: &'static dyn Session) -> BenchDevice {
         let Config { identity, .. } = *self.config;
-        let profile = Profile { token: Some(source), session, ..identity.profile };
+        let profile = Profile { token: source, session, ..identity.profile };
         let config = Config { identity: Identity { profile, ..identity }, ..*self.config };
         let rng = Rng::start(TestSource::new(seed(), Behaviour::Good), b"bench").expect("a good source");
         self.device(Box::leak(Box::new(config)), SoftwareKeys::new(rng, secret()))

@@ -5,6 +5,7 @@ use crate::ca::Identity;
 use crate::der;
 use crate::http::HttpRequest;
 use crate::https_client::send;
+use crate::plant::Plant;
 use crate::scratch::Scratch;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
@@ -166,6 +167,14 @@ impl OidcProvider {
         let port = told["port"].as_u64().and_then(|port| u16::try_from(port).ok());
         started.port = port.ok_or("oidc-provider ended at start; OIDC_LOG=1 shows why")?;
         Ok(started)
+    }
+
+    /// Starts it with a certificate of a plant; those that the plant issues count for `tls_client_auth`.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start.
+    pub fn at(plant: &Plant, options: &OidcProviderOptions) -> Result<Self, String> {
+        Self::start(&plant.server(), &[plant.root()], options)
     }
 
     /// The port it listens on.

@@ -5,10 +5,8 @@ use host_tests::bench_device::{BenchDevice, NAME, Rig, RigOptions};
 use host_tests::ca::{Ca, CaOptions, DAY, Validity};
 use host_tests::http::HttpRequest;
 use host_tests::https_client::send;
-use host_tests::key::KeyKind;
 use host_tests::oauth::jwk::Jwk;
 use host_tests::oidc_provider::{OidcProvider, OidcProviderOptions, SECRET, clients};
-use host_tests::plant::{ADDRESSES, NAMES};
 use identity_core::config::Secret;
 use identity_core::crypto::sha256;
 use identity_core::error::Error as CoreError;
@@ -54,16 +52,8 @@ impl World {
         }
         let rig = Rig::enrolled(&RigOptions { haste, ..RigOptions::default() });
         let certificate = rig.plant.est().enrolments()[0].certificate.clone();
-        let (server, authorities) = {
-            let ca = &mut rig.plant.est().ca;
-            let validity = Validity::starting(rig.plant.now(), DAY);
-            let server = ca.server(KeyKind::P256, &NAMES, &ADDRESSES, validity);
-            (server, ca.certificates().iter().map(|der| der.to_vec()).collect::<Vec<_>>())
-        };
-        let clients = registered(&certificate);
-        let options = OidcProviderOptions { clients, ..options };
-        let authorities: Vec<&[u8]> = authorities.iter().map(Vec::as_slice).collect();
-        let provider = OidcProvider::start(&server, &authorities, &options).unwrap();
+        let options = OidcProviderOptions { clients: registered(&certificate), ..options };
+        let provider = OidcProvider::at(&rig.plant, &options).unwrap();
         Some(Self { rig, provider, certificate })
     }
 
@@ -86,7 +76,7 @@ impl World {
 
     /// A freshly booted device asks for the token of `source`.
     fn ask(&self, source: &'static dyn TokenSource) -> Asked {
-        Asked::by(&self.rig, &mut self.rig.boot_as(source, &SESSION))
+        Asked::by(&self.rig, &mut self.rig.boot_as(Some(source), &SESSION))
     }
 
     fn send(&self, request: &HttpRequest) -> (u16, Value) {
@@ -254,7 +244,7 @@ fn a_person_approves_and_a_reboot_needs_nobody() {
         ..DeviceLogin::DEFAULT
     }));
     // one says no
-    let mut device = world.rig.boot_as(source, &SESSION);
+    let mut device = world.rig.boot_as(Some(source), &SESSION);
     assert_eq!(Asked::by(&world.rig, &mut device).result, Err(Error::Approval));
     let code = device.user_code().expect("a code for a person").code.to_owned();
     world.provider.decide(&code, false).unwrap();
@@ -300,7 +290,7 @@ fn a_code_that_nobody_entered_in_time_is_replaced() {
         resource: &[MQTT],
         ..DeviceLogin::DEFAULT
     }));
-    let mut device = world.rig.boot_as(source, &SESSION);
+    let mut device = world.rig.boot_as(Some(source), &SESSION);
     assert_eq!(Asked::by(&world.rig, &mut device).result, Err(Error::Approval));
     let first = device.user_code().expect("a code").code.to_owned();
     assert!(world.provider.decide("XXXX-XXXX", true).is_err());
@@ -324,7 +314,7 @@ fn a_client_that_was_removed_gets_no_further_token() {
     let (_, registered) = world.send(&register.with("Authorization", "Bearer initial"));
     let id: &str = leak(registered["client_id"].as_str().expect("a client").into());
     let source: &ClientCredentials = leak(Box::new(world.client(id, ClientAuth::PrivateKeyJwt(KeyId::None))));
-    let mut device = world.rig.boot_as(source, &SESSION);
+    let mut device = world.rig.boot_as(Some(source), &SESSION);
     let token = Asked::by(&world.rig, &mut device).granted(TokenType::Bearer);
 
     let mut removal = HttpRequest::get(&format!("/reg/{id}"));
