@@ -227,7 +227,7 @@ fn resource_and_scope_decide_what_a_token_is_for() {
     let unknown = Source { resource: &["https://unknown.example"], ..source };
     world.ask(leak(Box::new(unknown))).refused(OauthCode::InvalidTarget);
     // the provider drops what it does not know, or what the resource does not have, without a word
-    for scope in ["mqtt:publish mqtt:unknown", "mqtt:publish api:read"] {
+    for scope in ["mqtt:publish mqtt:unknown", "mqtt:publish api:read", "mqtt:unknown"] {
         world.ask(leak(Box::new(Source { scope, ..source }))).refused(OauthCode::InvalidScope);
     }
 }

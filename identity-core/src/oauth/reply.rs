@@ -3,6 +3,7 @@
 use super::code::{OauthCode, Words};
 use crate::Error;
 use crate::agent::step::{Media, Reply};
+use crate::jose::jwt;
 use crate::wire::json::{self, Object, Text};
 
 /// How a token is presented.
@@ -129,11 +130,23 @@ impl AuthorizationReply<'_> {
 /// token, so servers leave them out of its scope.
 const NO_RIGHTS: [&str; 2] = ["openid", "offline_access"];
 
+/// The scope tokens that are rights.
+fn rights(scope: &str) -> impl Iterator<Item = &str> {
+    scope.split_ascii_whitespace().filter(|scope| !NO_RIGHTS.contains(scope))
+}
+
 /// Whether every scope token of `wanted` that is a right is among those of `granted`; both space-separated (RFC 6749 §3.3).
 #[must_use]
 pub fn covers(granted: Text<'_>, wanted: &str) -> bool {
-    let mut rights = wanted.split_ascii_whitespace().filter(|scope| !NO_RIGHTS.contains(scope));
-    rights.all(|scope| granted.words().any(|word| word.is(scope)))
+    rights(wanted).all(|scope| granted.words().any(|word| word.is(scope)))
+}
+
+/// Whether an access token by RFC 9068 lacks some of `wanted`: a server that drops the whole scope may say so there alone,
+/// by no `scope` (§2.2.3), as oidc-provider does. Not judged if it is another token, or does not fit into `scratch`.
+pub(crate) fn lacks(token: &str, wanted: &str, scratch: &mut [u8]) -> bool {
+    let Ok(Some(claims)) = jwt::read_access_token(token, scratch) else { return false };
+    let has = |scope: &str| claims.scopes().is_ok_and(|mut granted| granted.any(|word| word.is(scope)));
+    !rights(wanted).all(has)
 }
 
 /// Whether the text is `word`, case aside: `token_type` is not case-sensitive (RFC 6749 §5.1).
