@@ -3,6 +3,7 @@
 use super::code::{OauthCode, Words};
 use crate::Error;
 use crate::agent::step::{Media, Reply};
+use crate::jose::jwt;
 use crate::time::UnixTime;
 use crate::wire::json::{self, Object, Text};
 
@@ -152,10 +153,27 @@ pub fn read_introspection(by: &'static str, reply: &Reply, body: &[u8], wanted: 
     Ok(Introspection { active, expires: reply.whole("exp")?.map(UnixTime), covers })
 }
 
-/// Whether every scope token of `wanted` is among those of `granted`; both space-separated (RFC 6749 §3.3).
+/// Scopes that ask for an ID token and a refresh token (OpenID Connect Core §3.1.2.1, §11). They are no rights of the access
+/// token, so servers leave them out of its scope.
+const NO_RIGHTS: [&str; 2] = ["openid", "offline_access"];
+
+/// The scope tokens that are rights.
+fn rights(scope: &str) -> impl Iterator<Item = &str> {
+    scope.split_ascii_whitespace().filter(|scope| !NO_RIGHTS.contains(scope))
+}
+
+/// Whether every scope token of `wanted` that is a right is among those of `granted`; both space-separated (RFC 6749 §3.3).
 #[must_use]
 pub fn covers(granted: Text<'_>, wanted: &str) -> bool {
-    wanted.split_ascii_whitespace().all(|scope| granted.words().any(|word| word.is(scope)))
+    rights(wanted).all(|scope| granted.words().any(|word| word.is(scope)))
+}
+
+/// Whether an access token by RFC 9068 lacks some of `wanted`: a server that drops the whole scope may say so there alone,
+/// by no `scope` (§2.2.3), as oidc-provider does. Not judged if it is another token, or does not fit into `scratch`.
+pub(crate) fn lacks(token: &str, wanted: &str, scratch: &mut [u8]) -> bool {
+    let Ok(Some(claims)) = jwt::read_access_token(token, scratch) else { return false };
+    let has = |scope: &str| claims.scopes().is_ok_and(|mut granted| granted.any(|word| word.is(scope)));
+    !rights(wanted).all(has)
 }
 
 /// Whether the text is `word`, case aside: `token_type` is not case-sensitive (RFC 6749 §5.1).
