@@ -46,6 +46,7 @@ impl Tokens {
         let context = Context {
             scope: call.want.scope,
             resource: source.resource(),
+            target: source.target(),
             refresh,
             device_code: self.shelf.text(items, Item::DeviceCode).filter(|_| asking),
             subject: subject.and_then(|at| self.shelf.text(items, Item::Access(at))),

@@ -230,10 +230,10 @@ impl Tokens {
     ) -> Option<Step<'a>> {
         let judge = shared.judge(now);
         let call = self.call.as_mut()?;
-        let Shared { memory, path, credential, anchors, public, signature, digest, .. } = shared;
+        let Shared { memory, path, credential, anchors, signature, digest, .. } = shared;
         let used = self.shelf.used();
         Some(match call.phase {
-            Phase::Public => Step::Public { slot, into: public },
+            Phase::Public => Step::Public { slot, into: &mut call.public },
             Phase::Load => Step::Load { record: Record::Refresh, into: memory.reply },
             Phase::Random => Step::Random { into: &mut call.random },
             Phase::Sign { .. } => Step::Sign { slot, digest, into: signature },
@@ -326,9 +326,6 @@ impl Tokens {
         outcome: Outcome,
     ) -> Result<Option<Phase>, Error> {
         let source = call.want.source;
-        if matches!((phase, outcome), (Phase::Public, Outcome::Done)) {
-            call.public = shared.public;
-        }
         Ok(Some(match (phase, outcome) {
             (Phase::Public, Outcome::Done) if source.grant().keeps_refresh() && !self.refresh_loaded => Phase::Load,
             (Phase::Public, Outcome::Done) => return self.plan(call, shared, now),
