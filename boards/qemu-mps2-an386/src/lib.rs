@@ -37,7 +37,7 @@ pub const HOST: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 /// The device's address on that network.
 const DEVICE: Ipv4Cidr = Ipv4Cidr::new(Ipv4Address::new(10, 0, 2, 15), 24);
 
-/// Sockets at once: one TCP, one UDP, one DNS, and one being closed while the next opens.
+/// Sockets at once: one TCP, one UDP, one for DNS, and one that embassy-net keeps for DHCP.
 const SOCKETS: usize = 4;
 
 /// What the board has.

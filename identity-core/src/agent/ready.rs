@@ -51,7 +51,9 @@ impl Ready {
         let until = match now.wall {
             None => now.mono.after_seconds(BLIND_S).max(self.rested),
             Some(wall) => {
-                if self.writing.is_none() && wall.0.saturating_sub(shared.floor.0) >= FLOOR_EVERY_S {
+                // a floor at which the identity is due would make a lie about time last: it might cost the identity itself
+                let harmless = wall < self.renew_at;
+                if harmless && self.writing.is_none() && wall.0.saturating_sub(shared.floor.0) >= FLOOR_EVERY_S {
                     self.writing = Some(wall);
                 }
                 let due = self.renew_at.0.saturating_sub(wall.0);
