@@ -38,7 +38,7 @@ pub const HOST: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 /// The device's address on that network.
 const DEVICE: Ipv4Cidr = Ipv4Cidr::new(Ipv4Address::new(10, 0, 2, 15), 24);
 
-/// Sockets of a stack with one network of the SDK: one TCP, one UDP, one DNS, and one to spare for DHCP on a product.
+/// Sockets of a stack with one network of the SDK: one TCP, one UDP, one for DNS, and one that embassy-net keeps for DHCP.
 pub const SOCKETS: usize = 4;
 
 /// Sockets of a stack with two: one TCP and one UDP more.
