@@ -3,7 +3,7 @@
 
 use host_tests::ca::{Ca, DAY};
 use host_tests::est::EstServer;
-use host_tests::est_options::{EstOptions, Grant as EstGrant, RetryAfter};
+use host_tests::est_options::{EstOptions, Fault, Grant as EstGrant, Operation, RetryAfter};
 use host_tests::oauth::jwk::Jwk;
 use host_tests::oauth::verify::Verifier;
 use host_tests::oauth::{
@@ -586,11 +586,14 @@ fn a_token_is_introspected_by_every_client_authentication() {
         for dpop in [false, true] {
             let source = leak(ClientCredentials { client_auth, dpop, ..PLAIN });
             let mut bed = bed(source, AuthOptions::default(), credential);
-            bed.ask(Agent::introspect, |world, _, answer, _| {
-                let Ok(Answer::Introspected(found)) = answer else { panic!("{answer:?}") };
-                assert!(found.active && found.covers == Some(true), "{found:?}");
-                assert!(found.expires.unwrap().0.abs_diff(world.unix + 300) < 10);
-            });
+            bed.ask(
+                |agent, want| agent.introspect(want),
+                |world, _, answer, _| {
+                    let Ok(Answer::Introspected(found)) = answer else { panic!("{answer:?}") };
+                    assert!(found.active && found.covers == Some(true), "{found:?}");
+                    assert!(found.expires.unwrap().0.abs_diff(world.unix + 300) < 10);
+                },
+            );
         }
     }
 }
@@ -618,10 +621,16 @@ fn introspection_tells_of_a_dead_token_a_smaller_scope_and_of_bad_replies() {
     for (fault, words) in rows.into_iter().chain([(Empty(500), "500")]) {
         let mut bed = self::bed(leak(PLAIN), AuthOptions::default(), keys);
         bed.auth().inject(Endpoint::Introspection, fault.clone(), 1);
-        bed.ask(Agent::introspect, |_, agent, answer, now| {
-            assert!(format!("{answer:?}").contains(words), "{fault:?}: {answer:?}");
-            assert!(agent.token(&want, now).is_none() || agent.token_waits(&want, now).is_none(), "no token is lost");
-        });
+        bed.ask(
+            |agent, want| agent.introspect(want),
+            |_, agent, answer, now| {
+                assert!(format!("{answer:?}").contains(words), "{fault:?}: {answer:?}");
+                assert!(
+                    agent.token(&want, now).is_none() || agent.token_waits(&want, now).is_none(),
+                    "no token is lost"
+                );
+            },
+        );
         assert_eq!(bed.requests().iter().filter(|request| request.0.ends_with("/introspect")).count(), 1, "no retry");
     }
 }
@@ -766,8 +775,8 @@ fn tokens_fetched_while_a_renewal_waits_do_not_disturb_it() {
     bed.config.profile.session = &TOKEN;
     // the key of the certificate that is renewed stays registered; tokens are asked for with the live one all the time
     bed.world.unix += 61 * DAY;
-    let busy = Fault::Busy(503, RetryAfter::Seconds(900));
-    bed.world.server.inject(Operation::Reenroll, busy, 4);
+    let busy = Fault::Busy(RetryAfter::Seconds(900));
+    bed.world.server.inject(Operation::SimpleReenroll, busy, 4);
     let (config, until) = (bed.config, bed.world.unix + 7200);
     bed.world.live(&config, until, None, true);
     let renewed = bed.world.server.enrolments().len();
