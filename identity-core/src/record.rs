@@ -1,12 +1,14 @@
 //! Records in flash: their names and their CBOR. The format is written down in `docs/flash-format.md`.
 
+mod registration;
+
+pub use registration::{RegisteredClient, Registration, read_registration, write_client, write_registration};
+
 use crate::Error;
 use crate::keys::{Digest, PublicKey, Slot};
 use crate::time::UnixTime;
-use crate::wire::json::Text;
 use crate::x509::der::slide;
 use crate::x509::verify::Issued;
-use minicbor::encode::Write as _;
 use minicbor::encode::write::{Cursor, EndOfSlice};
 use minicbor::{Decoder, Encoder};
 
@@ -84,30 +86,6 @@ pub struct Credential<'a> {
     pub not_after: UnixTime,
 }
 
-/// The device as a client of an authorization server, by registration (RFC 7591). None of it is secret.
-#[derive(Clone, Copy)]
-pub struct RegisteredClient<'a> {
-    /// SHA-256 of the issuer identifier.
-    pub issuer: &'a Digest,
-    /// `client_id`
-    pub id: &'a str,
-    /// The registered key.
-    pub key: PublicKey,
-}
-
-/// How a registration is managed (RFC 7592 §3), read in place from its record.
-#[derive(Clone, Copy)]
-pub struct Registration<'a> {
-    /// SHA-256 of the issuer identifier.
-    pub issuer: &'a Digest,
-    /// `client_id`
-    pub id: &'a str,
-    /// `registration_client_uri`; empty if the server gave none.
-    pub uri: &'a str,
-    /// `registration_access_token`: a secret; empty if the server gave none.
-    pub token: &'a str,
-}
-
 /// Makes a credential record of the `length` octets of certificates at the start of `buffer`, in place; its length in octets,
 /// at most 48 more.
 ///
@@ -139,18 +117,6 @@ pub fn write_credential(issued: &Issued, buffer: &mut [u8], length: usize) -> Re
     buffer.iter_mut().zip(head.iter().take(before)).for_each(|(to, from)| *to = *from);
     buffer.iter_mut().skip(end).zip(tail.iter().take(after)).for_each(|(to, from)| *to = *from);
     Ok(whole)
-}
-
-/// Writes the credential record of a registration; its length in octets.
-///
-/// # Errors
-/// [`Error::NoSpace`] with the octets wanted.
-pub fn write_client(client: &RegisteredClient<'_>, at: UnixTime, into: &mut [u8]) -> Result<usize, Error> {
-    encode("credential", client.id.len().saturating_add(2 * OVERHEAD), into, |e| {
-        e.map(5)?.u8(0)?.u8(VERSION)?.u8(3)?.u64(at.0)?;
-        e.u8(5)?.str(client.id)?.u8(6)?.bytes(&client.key.0)?.u8(7)?.bytes(client.issuer)?;
-        Ok(())
-    })
 }
 
 /// Reads a credential record.
@@ -187,45 +153,6 @@ pub fn read_credential(octets: &[u8]) -> Result<Credential<'_>, Error> {
     };
     let leaf = certificates.get(start as usize..end as usize).ok_or(missing)?;
     Ok(Credential { certificates, leaf, client: None, not_before, not_after })
-}
-
-/// Writes how a registration is managed, bound to the SHA-256 of its issuer; its length in octets.
-///
-/// # Errors
-/// [`Error::NoSpace`] with the octets wanted.
-pub fn write_registration(issuer: &Digest, [id, uri, token]: [Text<'_>; 3], into: &mut [u8]) -> Result<usize, Error> {
-    let length = |text: Text<'_>| text.octets().count();
-    let payload = length(id).saturating_add(length(uri)).saturating_add(length(token));
-    encode("client registration", payload, into, |e| {
-        e.map(5)?.u8(0)?.u8(VERSION)?.u8(1)?.bytes(issuer)?;
-        for (field, text) in [(2, id), (3, uri), (4, token)] {
-            e.u8(field)?.str_len(length(text) as u64)?;
-            text.octets()
-                .try_for_each(|octet| e.writer_mut().write_all(&[octet]).map_err(minicbor::encode::Error::write))?;
-        }
-        Ok(())
-    })
-}
-
-/// Reads how a registration is managed.
-///
-/// # Errors
-/// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
-pub fn read_registration(octets: &[u8]) -> Result<Registration<'_>, Error> {
-    let (mut issuer, mut id, mut uri, mut token) = (None, None, "", "");
-    fields("client registration", octets, |field, d| {
-        match field {
-            1 => issuer = d.bytes()?.first_chunk(),
-            2 => id = Some(d.str()?),
-            3 => uri = d.str()?,
-            4 => token = d.str()?,
-            _ => d.skip()?,
-        }
-        Ok(())
-    })?;
-    let missing =
-        Error::Stored { what: "client registration", problem: "a field is missing; the device registers anew" };
-    Ok(Registration { issuer: issuer.ok_or(missing)?, id: id.ok_or(missing)?, uri, token })
 }
 
 /// Writes the live pointer: which slot is live. Storing it is the commit; its length in octets.
@@ -399,7 +326,7 @@ mod tests {
             assert_eq!(read_live(&room[..length]), Ok(slot));
             assert_eq!(
                 write_live(slot, &mut room[..length - 1]),
-                Err(Error::NoSpace { what: "live pointer", wanted: 56 })
+                Err(Error::NoSpace { what: "live pointer", wanted: 72 })
             );
         }
         assert_eq!(read_live(&[0xa3, 0, 1, 1, 1, 9, 0x82, 1, 2]), Ok(Slot::A), "unknown fields are skipped");

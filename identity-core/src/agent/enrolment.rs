@@ -1,8 +1,9 @@
-//! Enrolment and renewal: key → CSR → exchanges → check → store → commit → destroy the old key. With a client registration in
-//! place of certificates: [`registration`].
+//! Enrolment and renewal: key → CSR → exchanges → check → store → commit → destroy the old key. What is particular to
+//! [`certificates`], and to a client [`registration`] in their place, is below.
 //!
 //! A cut at any point leaves either the old identity or none and a clean start; the live slot is never written.
 
+mod certificates;
 mod registration;
 
 use super::backoff::Backoff;
@@ -11,15 +12,13 @@ use super::{Answer, Ready, Shared, State, Step, WRONG_OUTCOME, client_of};
 use crate::Error;
 use crate::agent::step::Outcome;
 use crate::config::Config;
-use crate::crypto::{self, sha256};
+use crate::crypto::sha256;
 use crate::enrol::{Context, Manage, Next, Stage};
 use crate::keys::{PublicKey, Slot};
 use crate::record::{self, Record};
 use crate::time::{Instant, Judge, Now, UnixTime};
 use crate::trust::Anchors;
-use crate::x509::cert::Certificate;
-use crate::x509::csr::{self, CsrRequest};
-use crate::x509::verify::accept_issued;
+use crate::x509::csr;
 use registration::Forget;
 
 /// One enrolment, from the first step to the commit.
@@ -380,47 +379,6 @@ impl Enrolment {
             }
             Next::Anchors { .. } | Next::Issued { .. } => return Err(WRONG_OUTCOME),
         })
-    }
-
-    fn adopt_anchors(&mut self, shared: &mut Shared<'_>, length: usize, then: Stage) -> Result<Phase, Error> {
-        let memory = &mut shared.memory;
-        let certificates = memory.reply.get(..length).unwrap_or_default();
-        let room = memory
-            .anchors
-            .get_mut(..length)
-            .ok_or(Error::NoSpace { what: "trust anchors (memory::ANCHORS)", wanted: length })?;
-        room.iter_mut().zip(certificates).for_each(|(to, from)| *to = *from);
-        shared.anchors = length;
-        self.backoff.reset();
-        let record = record::write_anchors(memory.anchors.get(..length).unwrap_or_default(), memory.reply)?;
-        Ok(Phase::StoreAnchors { record, then })
-    }
-
-    /// Writes what is to be signed: at renewal with the names that the CA gave (RFC 7030 §4.2.2), else with ours.
-    fn request(&self, config: &Config, shared: &mut Shared<'_>) -> Result<usize, Error> {
-        let Shared { memory, credential, .. } = shared;
-        let public = &self.key;
-        match client_of(memory.credential.get(..*credential), self.fill).filter(|_| self.renewal) {
-            Some(live) => csr::write_renewal(&Certificate::parse(live.certificate)?, public, memory.request),
-            None => {
-                csr::write_info(&CsrRequest { subject: config.subject, names: config.names, public }, memory.request)
-            }
-        }
-    }
-
-    /// Checks the issued certificates against key, anchors, purpose and dates; only then are they made a record.
-    fn accept(&mut self, config: &Config, shared: &mut Shared<'_>, now: Now, length: usize) -> Result<Phase, Error> {
-        let certificates = shared.memory.reply.get(..length).unwrap_or_default();
-        let issued =
-            accept_issued(crypto::ALGORITHMS, certificates, &self.key, shared.anchors(config), shared.judge(now))?;
-        let memory = &mut shared.memory;
-        let record = record::write_credential(&issued, memory.reply, length)?;
-        let room = memory.credential.len();
-        if record > room {
-            return Err(Error::NoSpace { what: "the issued certificates (memory::CREDENTIAL)", wanted: record });
-        }
-        self.backoff.reset();
-        Ok(Phase::StoreCredential { record })
     }
 
     /// Waits before trying the same phase again.

@@ -6,24 +6,23 @@
 
 mod compose;
 mod reply;
+mod request;
 
 use super::tokens::{Tokens, Want};
 use super::{Answer, Shared, WRONG_OUTCOME};
 use crate::Error;
-use crate::agent::step::{Authorization, ClientIdentity, Method, Outcome, RANDOM, Request, Step};
-use crate::config::{Config, Secret};
-use crate::enrol::Path;
+use crate::agent::step::{Outcome, RANDOM, Step};
+use crate::config::Config;
 use crate::keys::{PublicKey, Slot};
-use crate::oauth::ClientAuth;
 use crate::oauth::client::Jws;
-use crate::oauth::endpoint::{Document, Endpoint, document_path, endpoint_url};
-use crate::oauth::form::FORM;
+use crate::oauth::endpoint::{Document, document_path, endpoint_url};
 use crate::oauth::shelf::Item;
 use crate::oauth::url::Url;
 use crate::record::{self, Record};
 use crate::time::{Now, UnixTime};
 use crate::trust::Trust;
 use compose::owner;
+use request::{Stage, With};
 
 /// For errors.
 const METADATA: &str = "authorization server metadata";
@@ -65,18 +64,6 @@ pub(super) struct Call {
     proof: usize,
 }
 
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Metadata(Document),
-    Authorize,
-    Token,
-    /// Of the refresh token or an access token.
-    Revoke(Item),
-    Introspect(Item),
-    Keys,
-}
-
 /// What is being done for it.
 #[derive(Clone, Copy)]
 enum Phase {
@@ -96,29 +83,6 @@ enum Phase {
     Store,
     /// Erase the refresh token that was refused.
     Forget,
-}
-
-impl Stage {
-    const fn purpose(self) -> &'static str {
-        match self {
-            Self::Metadata(_) => METADATA,
-            Self::Authorize => AUTHORIZE,
-            Self::Token => TOKEN,
-            Self::Revoke(_) => REVOKE,
-            Self::Introspect(_) => INTROSPECT,
-            Self::Keys => KEYS,
-        }
-    }
-
-    const fn endpoint(self) -> Endpoint {
-        match self {
-            Self::Authorize => Endpoint::DeviceAuthorization,
-            Self::Metadata(_) | Self::Token => Endpoint::Token,
-            Self::Revoke(_) => Endpoint::Revocation,
-            Self::Introspect(_) => Endpoint::Introspection,
-            Self::Keys => Endpoint::Jwks,
-        }
-    }
 }
 
 impl Call {
@@ -152,71 +116,6 @@ impl Call {
             self.phase = Phase::Public;
         }
     }
-
-    /// What is exchanged; `free` is behind the kept items.
-    fn request<'a>(&'a self, endpoints: &'a [u8], free: &'a [u8], path: &'a mut Path, with: With<'a>) -> Request<'a> {
-        let provider = self.want.source.provider();
-        let mut request = Request {
-            purpose: self.stage.purpose(),
-            method: Method::Get,
-            host: "",
-            port: 443,
-            path: "/",
-            accept: "application/json",
-            content_type: "",
-            base64: false,
-            authorization: Authorization::None,
-            proof: None,
-            body: &[],
-            trust: with.trust,
-            judge: with.judge,
-            client: None,
-        };
-        if let Stage::Metadata(document) = self.stage {
-            // both were checked when the stage began
-            if let Ok(url) = Url::parse(METADATA, provider.issuer)
-                && document_path(&url, document, path).is_ok()
-            {
-                (request.host, request.port, request.path) = (url.host, url.port, path.as_str());
-            }
-            return request;
-        }
-        let url = endpoint_url(endpoints, self.stage.endpoint());
-        if let Some(Ok(url)) = url.map(|url| Url::parse(TOKEN, url)) {
-            (request.host, request.port, request.path) = (url.host, url.port, url.target());
-        }
-        let text = |from: usize, length: usize| {
-            let octets = free.get(from..from.saturating_add(length)).unwrap_or_default();
-            core::str::from_utf8(octets).unwrap_or_default()
-        };
-        let (user, password) = self.basic;
-        let (user_at, password_at) = (self.form, self.form.saturating_add(user));
-        let proof_at = password_at.saturating_add(password);
-        if self.stage == Stage::Keys {
-            return request;
-        }
-        request.method = Method::Post;
-        request.content_type = FORM;
-        request.body = free.get(..self.form).unwrap_or_default();
-        if user > 0 {
-            let password = Secret::new(text(password_at, password));
-            request.authorization = Authorization::Basic { user: text(user_at, user), password };
-        }
-        if self.proof > 0 {
-            request.proof = Some(text(proof_at, self.proof));
-        }
-        if matches!(provider.client_auth, ClientAuth::Certificate) {
-            request.client = with.client;
-        }
-        request
-    }
-}
-
-/// What a request needs beside the call.
-struct With<'a> {
-    trust: Trust<'a>,
-    judge: crate::time::Judge,
-    client: Option<ClientIdentity<'a>>,
 }
 
 impl Tokens {
