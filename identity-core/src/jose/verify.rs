@@ -9,7 +9,7 @@ use crate::crypto::{verify_es256, verify_es384, verify_ps256, verify_rs256};
 use crate::error::Error;
 use crate::time::{Judge, UnixTime};
 use crate::wire::base64url;
-use crate::wire::json::{Object, Text};
+use crate::wire::json::Object;
 
 /// Signature algorithms of tokens (RFC 7518 §3.1). There is no `none` and no HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
