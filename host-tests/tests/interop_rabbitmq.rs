@@ -1,5 +1,6 @@
 //! The device at Debian's RabbitMQ, with JWTs of npm's oidc-provider as MQTT passwords and with its certificate alone.
 
+use device_sdk::net::mqtt::Qos;
 use device_sdk::{Error, SideMemory};
 use host_tests::bench_device::{BenchDevice, NAME, Rig, RigOptions, TOPIC};
 use host_tests::broker::OBSERVER;
@@ -20,8 +21,12 @@ use std::time::{Duration, Instant};
 /// Resources of the provider: the broker, whose tokens carry `aud` rabbitmq, and another one.
 const BROKER: &str = "https://mqtt.plant.example";
 const ELSEWHERE: &str = "https://other.plant.example";
-/// What this device may do there. RabbitMQ writes the levels of a topic with dots.
+/// What it takes to publish there; RabbitMQ writes the levels of a topic with dots.
 const OWN: &str = "rabbitmq.write:*/amq.topic/devices.pump-7.*";
+/// The same, and what it takes to subscribe: each MQTT client has a queue of its own.
+const OWN_BOTH_WAYS: &str = "rabbitmq.write:*/amq.topic/devices.pump-7.* rabbitmq.read:*/amq.topic/devices.pump-7.* \
+     rabbitmq.configure:*/mqtt-subscription-pump-7* rabbitmq.write:*/mqtt-subscription-pump-7* \
+     rabbitmq.read:*/mqtt-subscription-pump-7*";
 /// Topic of another device.
 const OTHERS: &str = "devices/pump-8/flow";
 /// Seconds a token is good for.
@@ -51,7 +56,7 @@ impl World {
         let certificate = rig.plant.est().enrolments()[0].certificate.clone();
         let options = OidcProviderOptions {
             clients: clients(&Jwk::of_certificate(&certificate).unwrap().json(), &certificate, "CN=pump-7"),
-            resources: vec![(BROKER, OWN), (ELSEWHERE, OWN)],
+            resources: vec![(BROKER, OWN_BOTH_WAYS), (ELSEWHERE, OWN)],
             audiences: vec![(BROKER, "rabbitmq")],
             lifetime: LIFETIME,
             ..OidcProviderOptions::default()
@@ -138,8 +143,10 @@ impl World {
 #[test]
 fn a_device_at_rabbitmq() {
     let Some(world) = World::start() else { return };
-    let cases: [(&str, fn(&World)); 5] = [
+    type Case = (&'static str, fn(&World));
+    let cases: [Case; 6] = [
         ("a token as password opens the device's own topic only", own_topic_only),
+        ("a token opens the device's own commands only", own_commands_only),
         ("a token for another server is refused, and fetched anew once", wrong_audience),
         ("expiry is crossed with one socket", expiry_with_one_socket),
         ("expiry is crossed with two sockets", expiry_with_two_sockets),
@@ -156,7 +163,27 @@ fn a_device_at_rabbitmq() {
 
 fn own_topic_only(world: &World) {
     only_own(world, &mut world.with_token(world.source()));
+    // RabbitMQ does not look at `cnf`, so a token that is bound to the certificate serves too
+    let (client_id, client_auth) = (ClientId::Fixed("tls_client_auth"), ClientAuth::Certificate);
+    only_own(world, &mut world.with_token(Source { client_id, client_auth, ..world.source() }));
     assert!(world.log_has("access to topic 'devices.pump-8.flow' in exchange 'amq.topic' in vhost '/' refused"));
+}
+
+fn own_commands_only(world: &World) {
+    let mut device = world.with_token(Source { scope: OWN_BOTH_WAYS, ..world.source() });
+    let commands = world.subscribe();
+    let work = async {
+        let mut link = device.online().await?;
+        link.subscribe("devices/pump-7/set", Qos::AtLeastOnce).await?;
+        commands.publish("devices/pump-7/set", b"on").unwrap();
+        let until = link.now().after_seconds(5);
+        let command = link.next(until).await?.map(|message| message.payload.to_vec());
+        let refused = link.subscribe("devices/pump-8/set", Qos::AtLeastOnce).await;
+        Ok((command, refused))
+    };
+    let (command, refused) = world.rig.time(work).result.unwrap();
+    assert_eq!(command.as_deref(), Some(&b"on"[..]));
+    assert!(matches!(refused, Err(Error::Closed { .. })), "{refused:?}");
 }
 
 fn certificate_alone(world: &World) {

@@ -222,3 +222,41 @@ const fn hint(status: u16) -> &'static str {
         _ => "this status is not part of OAuth; check `issuer`",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::base64url;
+
+    fn jwt(header: &str, claims: &str) -> std::string::String {
+        let part = |text: &str| {
+            let mut encoded = [0; 256];
+            let length = base64url::encode(text.as_bytes(), &mut encoded).unwrap();
+            std::string::String::from_utf8(encoded[..length].to_vec()).unwrap()
+        };
+        std::format!("{}.{}.c2lnbmF0dXJl", part(header), part(claims))
+    }
+
+    #[test]
+    fn a_token_that_has_less_than_was_asked_for_is_noticed_where_it_says_so() {
+        let access = r#"{"alg":"ES256","typ":"application/AT+JWT"}"#;
+        let other = r#"{"alg":"ES256","typ":"JWT"}"#;
+        let rows = [
+            (access, r#"{"scope":"a b"}"#, "a", false),
+            (access, r#"{"scope":"a b"}"#, "b openid offline_access a", false),
+            (access, r#"{"scope":"a b"}"#, "c", true),
+            (access, r#"{"scp":["a","b"]}"#, "b", false),
+            (access, r#"{"sub":"x"}"#, "a", true),
+            (access, r#"{"sub":"x"}"#, "", false),
+            (access, "[]", "a", false),
+            // another server's own format: nothing is known of its claims
+            (other, r#"{"roles":["a"]}"#, "a", false),
+        ];
+        for (header, claims, wanted, less) in rows {
+            let token = jwt(header, claims);
+            assert_eq!(lacks(&token, wanted, &mut [0; 256]), less, "{header} {claims} {wanted}");
+            assert!(!lacks(&token, wanted, &mut [0; 8]), "no room to read it");
+        }
+        assert!(!lacks("opaque", "a", &mut [0; 256]));
+    }
+}
