@@ -40,4 +40,6 @@ pub mod subscriber;
 pub mod timeline;
 pub mod tls_peers;
 pub mod tls_world;
+pub mod token_cost;
+pub mod token_ram;
 pub mod virtual_time;

@@ -11,7 +11,7 @@ use identity_core::agent::step::{Authorization, Cause, Failure, Method, Nonce, O
 use identity_core::agent::{Agent, Status};
 use identity_core::config::Config;
 use identity_core::entropy::Rng;
-use identity_core::memory::Memory;
+use identity_core::memory::{Lent, Memory};
 use identity_core::record::Record;
 use identity_core::time::{Instant, Now, UnixTime};
 use identity_core::trust::Trust;
@@ -91,13 +91,26 @@ impl World {
         until: u64,
         effects: Option<usize>,
         past_ready: bool,
+        application: impl FnMut(&mut Self, &mut Agent<'_>, Now) -> u64,
+    ) -> End {
+        let mut memory = Box::new(Memory::<6144, 10240>::new());
+        self.live_in(memory.lend(), config, until, effects, past_ready, application)
+    }
+
+    /// The same in memory of another size.
+    pub fn live_in(
+        &mut self,
+        memory: Lent<'_>,
+        config: &Config,
+        until: u64,
+        effects: Option<usize>,
+        past_ready: bool,
         mut application: impl FnMut(&mut Self, &mut Agent<'_>, Now) -> u64,
     ) -> End {
         self.boots += 1;
         let rng = Rng::start(TestSource::good(self.boots), b"virtual").expect("a good source");
         let mut keys = SoftwareKeys::new(rng, DeviceSecret::new([7; 32]));
-        let mut memory = Box::new(Memory::<6144, 10240>::new());
-        let mut agent = Agent::new(config, memory.lend());
+        let mut agent = Agent::new(config, memory);
         let start = self.unix;
         let mut left = effects;
         loop {

@@ -63,12 +63,7 @@ pub fn config(scenario: Scenario) -> Extra {
     }
 }
 
-fn session_of(
-    name: &'static str,
-    plant: Keys,
-    scenario: &Scenario,
-    certificate: bool,
-) -> Option<&'static dyn Session> {
+fn session_of(name: &'static str, plant: Keys, scenario: &Scenario, certificate: bool) -> Option<&'static dyn Session> {
     static SESSION: StaticCell<TokenSession> = StaticCell::new();
     let present = match name {
         "mtls" => return Some(mutual_tls(scenario)),
