@@ -62,7 +62,7 @@ pub const FIRST_BOOT: [Phase; 12] = [
     Phase { what: "anchors stored, TLS by them", until: &["EST csrattrs: ", "after TLS"] },
     Phase { what: "EST csrattrs", until: &["EST csrattrs: ", "after request and reply"] },
     Phase { what: "key made and stored", until: &["key made"] },
-    Phase { what: "CSR", until: &["CSR signed"] },
+    Phase { what: "CSR", until: &["signed with the key"] },
     Phase { what: "EST simpleenroll", until: &["EST simpleenroll: ", "after request and reply"] },
     Phase { what: "certificate verified, identity stored", until: &["identity in slot"] },
     CONNECTED[0],
