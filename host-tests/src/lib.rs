@@ -7,6 +7,7 @@ pub mod broker;
 pub mod broker_auth;
 mod broker_router;
 pub mod ca;
+pub mod demo;
 pub mod der;
 pub mod entropy;
 pub mod est;
