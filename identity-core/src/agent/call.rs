@@ -22,6 +22,7 @@ use crate::oauth::{ClientAuth, ClientId, OauthCode, TokenType};
 use crate::record::{self, Record};
 use crate::time::{Now, UnixTime};
 use crate::trust::Trust;
+use zeroize::Zeroize;
 
 /// For errors.
 const METADATA: &str = "authorization server metadata";
@@ -229,6 +230,10 @@ impl Tokens {
             (_, Outcome::Failed(failure)) => Err(failure.error),
             (phase, outcome) => self.advance(&mut call, config, shared, now, phase, outcome),
         };
+        if matches!(call.phase, Phase::Load | Phase::Ask) {
+            // tokens have no business there any more
+            shared.memory.reply.zeroize();
+        }
         match next {
             Ok(Some(phase)) => {
                 call.phase = phase;

@@ -100,7 +100,7 @@ pub struct Words {
 impl Words {
     const MOST: usize = 160;
     /// None.
-    pub(crate) const NONE: Self = Self { text: [0; Self::MOST], length: 0 };
+    pub const NONE: Self = Self { text: [0; Self::MOST], length: 0 };
 
     /// Puts another text behind, after `: ` if there is something before. What is not printable ASCII becomes `?`.
     pub(crate) fn add(&mut self, text: Text<'_>) {
