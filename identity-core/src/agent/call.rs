@@ -278,10 +278,15 @@ impl Tokens {
     ) -> Result<Option<Phase>, Error> {
         let source = call.want.source;
         Ok(Some(match (phase, outcome) {
-            (Phase::Public, Outcome::Done) if source.grant().keeps_refresh() && !self.refresh_loaded => Phase::Load,
+            (Phase::Public, Outcome::Done) if source.grant().keeps_refresh() || source.grant().needs_person() => {
+                if !self.claim(call, config, shared, now) {
+                    self.wait_for_person(call, now);
+                    return Ok(None);
+                }
+                if self.refresh_loaded { self.plan(call, shared, now)? } else { Phase::Load }
+            }
             (Phase::Public, Outcome::Done) => self.plan(call, shared, now)?,
             (Phase::Load, Outcome::Loaded(_) | Outcome::Absent) => {
-                self.refresh_loaded = true;
                 if let Outcome::Loaded(length) = outcome {
                     let octets = shared.memory.reply.get(..length).unwrap_or_default();
                     match record::read_refresh(&owner(config, call), octets) {
@@ -293,6 +298,7 @@ impl Tokens {
                         Ok(None) | Err(_) => {}
                     }
                 }
+                self.refresh_loaded = true;
                 self.plan(call, shared, now)?
             }
             (Phase::Random, Outcome::Done) => self.compose(call, config, shared, now)?,
@@ -317,6 +323,28 @@ impl Tokens {
             (Phase::Forget, Outcome::Done) => self.plan(call, shared, now)?,
             _ => return Err(WRONG_OUTCOME),
         }))
+    }
+
+    /// Takes the places of refresh token and codes for the server, client and scope of the call: what is there of others is
+    /// forgotten, since nobody else may see it. False while a person is awaited for another.
+    fn claim(&mut self, call: &Call, config: &Config, shared: &mut Shared<'_>, now: Now) -> bool {
+        let tokens = &mut *shared.memory.tokens;
+        let owner = owner(config, call);
+        let (mine, scope) = (self.owner == owner, self.code_scope == call.want.scope);
+        let waits = self.shelf.text(tokens, Item::DeviceCode).is_some() && now.mono < self.code_until;
+        if waits && !(mine && scope) {
+            return false;
+        }
+        if !mine {
+            self.shelf.remove(tokens, Item::Refresh);
+            (self.owner, self.refresh_loaded) = (owner, false);
+        }
+        if !(mine && scope) {
+            self.shelf.remove(tokens, Item::DeviceCode);
+            self.shelf.remove(tokens, Item::UserCode);
+            self.code_scope = call.want.scope;
+        }
+        true
     }
 
     /// What to ask next, and what that takes first.
@@ -362,7 +390,7 @@ impl Tokens {
             scope: call.want.scope,
             resource: source.resource(),
             refresh,
-            device_code: self.shelf.text(items, Item::DeviceCode).filter(|_| asking),
+            device_code: self.shelf.text(items, Item::DeviceCode).filter(|_| asking && grant.needs_person()),
             subject: subject.and_then(|at| self.shelf.text(items, Item::Access(at))),
         };
         let client = Client {
@@ -477,7 +505,7 @@ impl Tokens {
     /// A device authorization reply: what the person is shown is kept, and the token is asked for after the interval.
     fn authorized(
         &mut self,
-        call: &mut Call,
+        call: &Call,
         shared: &mut Shared<'_>,
         now: Now,
         reply: &Reply,
@@ -491,12 +519,11 @@ impl Tokens {
         self.shelf.put(memory.tokens, Item::UserCode, |room| read.write_for_person(room))?;
         self.code_until = now.mono.after_seconds(read.expires_in.into());
         self.interval = read.interval;
-        call.stage = Stage::Token;
-        call.renonced = false;
         self.wait_for_person(call, now);
-        Ok(Some(Phase::Public))
+        Ok(None)
     }
 
+    /// The call is over and another one will ask again, so that a person who takes their time holds no other token up.
     fn wait_for_person(&mut self, call: &Call, now: Now) {
         let until = now.mono.after_seconds(self.interval.into());
         if let Some(entry) = self.entry_mut(call.at) {
@@ -527,8 +554,10 @@ impl Tokens {
             return Err(Error::Malformed { what: TOKEN, problem });
         }
         let what = "an access token; `Memory`'s TOKENS";
-        self.shelf.remove(memory.tokens, Item::DeviceCode);
-        self.shelf.remove(memory.tokens, Item::UserCode);
+        if call.want.source.grant().needs_person() {
+            self.shelf.remove(memory.tokens, Item::DeviceCode);
+            self.shelf.remove(memory.tokens, Item::UserCode);
+        }
         self.shelf.put(memory.tokens, Item::Access(call.at), |room| read.access.copy(what, room).map(str::len))?;
         self.hold(call.at, read.kind, read.expires_in, now, &shared.device);
         let Some(refresh) = read.refresh.filter(|_| call.want.source.grant().keeps_refresh()) else { return Ok(None) };
@@ -557,25 +586,27 @@ impl Tokens {
             _ => return Err(error),
         };
         let tokens = &mut *shared.memory.tokens;
+        // what others keep is not touched
+        let grant = call.want.source.grant();
+        let (person, refreshes) = (grant.needs_person(), grant.keeps_refresh());
         match code {
             OauthCode::UseDpopNonce if !call.renonced && self.nonce.get().is_some() => {
                 call.renonced = true;
                 Ok(Some(Phase::Random))
             }
-            OauthCode::AuthorizationPending | OauthCode::SlowDown if now.mono < self.code_until => {
+            OauthCode::AuthorizationPending | OauthCode::SlowDown if person && now.mono < self.code_until => {
                 if code == OauthCode::SlowDown {
                     // RFC 8628 §3.5: for this and all later requests
                     self.interval = self.interval.saturating_add(5);
                 }
-                call.renonced = false;
                 self.wait_for_person(call, now);
-                Ok(Some(Phase::Public))
+                Ok(None)
             }
-            OauthCode::InvalidGrant if self.shelf.text(tokens, Item::Refresh).is_some() => {
+            OauthCode::InvalidGrant if refreshes && self.shelf.text(tokens, Item::Refresh).is_some() => {
                 self.shelf.remove(tokens, Item::Refresh);
                 Ok(Some(Phase::Forget))
             }
-            OauthCode::InvalidGrant | OauthCode::ExpiredToken | OauthCode::AccessDenied => {
+            OauthCode::InvalidGrant | OauthCode::ExpiredToken | OauthCode::AccessDenied if person => {
                 self.shelf.remove(tokens, Item::DeviceCode);
                 self.shelf.remove(tokens, Item::UserCode);
                 Err(error)

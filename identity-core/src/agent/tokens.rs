@@ -93,7 +93,11 @@ pub(super) struct Tokens {
     pub(super) words: Words,
     /// Wall time that the authorization server told, and when.
     pub(super) told: Option<(Instant, UnixTime)>,
-    /// Whether the refresh token was looked for in flash.
+    /// Whose refresh token and device code are on the shelf: server and client.
+    pub(super) owner: Digest,
+    /// The scope of the device code.
+    pub(super) code_scope: &'static str,
+    /// Whether the owner's refresh token was looked for in flash.
     pub(super) refresh_loaded: bool,
     /// When the device code expires.
     pub(super) code_until: Instant,
@@ -111,6 +115,8 @@ impl Tokens {
             nonce: Nonce::NONE,
             words: Words::NONE,
             told: None,
+            owner: [0; 32],
+            code_scope: "",
             refresh_loaded: false,
             code_until: Instant(0),
             interval: 0,
@@ -196,9 +202,8 @@ impl Tokens {
 
     /// Whether there is something to do now: a request under way, or one that begins here. Else when there will be.
     pub(super) fn due(&mut self, area: &mut [u8], now: Now) -> Result<(), Instant> {
-        if let Some(call) = &self.call {
-            let until = self.entry(call.at).and_then(|entry| entry.until);
-            return until.filter(|until| now.mono < *until).map_or(Ok(()), Err);
+        if self.call.is_some() {
+            return Ok(());
         }
         let mut next = Instant(u64::MAX);
         for at in 0..TOKENS_MAX {
