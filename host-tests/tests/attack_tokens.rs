@@ -340,15 +340,15 @@ fn a_renewal_in_the_middle_of_a_token_request_does_not_mix_up_keys() {
             auth.add(Client::new("pump-7", Credential::Chain(Subject::Name("CN=pump-7".into()))));
             bench.world.auth = Some(auth);
             bench.world.server.inject(Operation::SimpleReenroll, Fault::Busy(RetryAfter::Seconds(30)), fails);
-            bench.world.unix += life_s / 3 * 2 - 100;
+            bench.world.unix += life_s / 3 * 2 - 5;
             life!(life, bench, 8192);
             life.settle();
             let want = life.want(source, "mqtt:publish");
             for _ in 0..after {
                 life.step().unwrap();
             }
-            life.bench.world.unix += 100;
-            life.pass(20);
+            life.bench.world.unix += 30;
+            life.pass(40);
             assert!(life.errors.is_empty(), "{fails} {after}: {:?} {}", life.errors, life.agent.words());
             let held = life.agent.token(&want, life.now()).is_some();
             assert!(held, "{fails} {after}");

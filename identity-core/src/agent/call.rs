@@ -20,7 +20,7 @@ use crate::oauth::shelf::Item;
 use crate::oauth::url::Url;
 use crate::oauth::{ClientAuth, ClientId, OauthCode, TokenType};
 use crate::record::{self, Record};
-use crate::time::{Now, UnixTime};
+use crate::time::{Instant, Now, UnixTime};
 use crate::trust::Trust;
 use zeroize::Zeroize;
 
@@ -29,6 +29,9 @@ const METADATA: &str = "authorization server metadata";
 const AUTHORIZE: &str = "device authorization request";
 const TOKEN: &str = "token request";
 
+/// A request that could not be sent for so many seconds is written anew: what is signed in it is good for a minute or so.
+const FRESH_S: u64 = 20;
+
 /// A request under way.
 pub(super) struct Call {
     /// The index of the want that it is for.
@@ -36,6 +39,10 @@ pub(super) struct Call {
     want: Want,
     stage: Stage,
     phase: Phase,
+    /// The slot whose key the request is written for.
+    slot: Option<Slot>,
+    /// When it was written.
+    written: Instant,
     /// The server's nonce was demanded and is used; a second demand is an error.
     renonced: bool,
     random: [u8; RANDOM],
@@ -100,12 +107,26 @@ impl Call {
             want,
             stage: Stage::Token,
             phase: Phase::Public,
+            slot: None,
+            written: Instant(0),
             renonced: false,
             random: [0; RANDOM],
             form: 0,
             basic: (0, 0),
             proof: 0,
         }
+    }
+
+    /// What was written so far is of no use any more: it lies elsewhere now, or is of another key, or too old.
+    pub(super) fn restart(&mut self) {
+        if matches!(self.phase, Phase::Random | Phase::Sign { .. } | Phase::Ask) {
+            self.phase = Phase::Public;
+        }
+    }
+
+    fn is_stale(&self, slot: Slot, now: Now) -> bool {
+        let dated = matches!(self.stage, Stage::Authorize | Stage::Token) && matches!(self.phase, Phase::Ask);
+        self.slot != Some(slot) || (dated && now.mono >= self.written.after_seconds(FRESH_S))
     }
 
     /// What is exchanged; `free` is behind the kept items.
@@ -182,10 +203,17 @@ impl Tokens {
     ) -> Option<Step<'a>> {
         let judge = shared.judge(now);
         let call = self.call.as_mut()?;
-        let Shared { memory, path, credential, anchors, public, signature, digest, .. } = shared;
+        if call.is_stale(slot, now) {
+            call.restart();
+        }
+        let Shared { memory, path, credential, anchors, .. } = shared;
+        let Self { public, digest, signature, .. } = self;
         let used = self.shelf.used();
         Some(match call.phase {
-            Phase::Public => Step::Public { slot, into: public },
+            Phase::Public => {
+                call.slot = Some(slot);
+                Step::Public { slot, into: public }
+            }
             Phase::Load => Step::Load { record: Record::Refresh, into: memory.reply },
             Phase::Random => Step::Random { into: &mut call.random },
             Phase::Sign { .. } => Step::Sign { slot, digest, into: signature },
@@ -306,7 +334,7 @@ impl Tokens {
                 let used = self.shelf.used();
                 let free = shared.memory.tokens.get_mut(used..).unwrap_or_default();
                 let room = free.get_mut(start..).unwrap_or_default();
-                let length = crate::jose::jws::finish(room, input, &shared.signature)?;
+                let length = crate::jose::jws::finish(room, input, &self.signature)?;
                 match what {
                     Jws::Proof => call.proof = length,
                     Jws::Grant | Jws::Client => call.form = start.saturating_add(length),
@@ -371,6 +399,7 @@ impl Tokens {
     /// Writes the form up to the first signature.
     fn compose(&mut self, call: &mut Call, config: &Config, shared: &mut Shared<'_>, now: Now) -> Result<Phase, Error> {
         (call.form, call.basic, call.proof) = (0, (0, 0), 0);
+        call.written = now.mono;
         let source = call.want.source;
         let grant = source.grant();
         let subject = match grant.subject() {
@@ -397,7 +426,7 @@ impl Tokens {
             id: client_id,
             provider: &provider,
             token_endpoint: "",
-            public: &shared.public,
+            public: &self.public,
             certificate: &[],
             random: &call.random,
             now: time,
@@ -426,7 +455,8 @@ impl Tokens {
         let source = call.want.source;
         let provider = source.provider();
         let time = self.time(shared, now);
-        let Shared { memory, credential, public, digest, .. } = shared;
+        let Shared { memory, credential, .. } = shared;
+        let (public, digest) = (&self.public, &mut self.digest);
         let (items, free) = self.shelf.split(memory.tokens);
         let certificate = memory.credential.get(..*credential);
         let client = Client {

@@ -91,6 +91,11 @@ impl Enrolment {
         !matches!(self.phase, Phase::StoreCredential { .. } | Phase::Commit { .. } | Phase::DestroyOld)
     }
 
+    /// Whether what is to be stored lies in the buffer of replies: nobody else may use it then.
+    pub(super) const fn keeps_reply(&self) -> bool {
+        matches!(self.phase, Phase::StoreAnchors { .. } | Phase::StoreCredential { .. } | Phase::Commit { .. })
+    }
+
     /// The identity that vouches for a renewal and its end, if that has passed meanwhile.
     pub(super) fn outlived(&self, shared: &Shared<'_>, judge: Judge) -> Option<(Slot, UnixTime)> {
         let live = self.live.filter(|_| self.renewal && self.is_asking() && !matches!(self.phase, Phase::Identity))?;

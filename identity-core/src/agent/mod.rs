@@ -381,6 +381,7 @@ impl State {
     fn idles(&self, shared: &Shared<'_>, now: Now) -> Option<(Slot, Instant)> {
         match self {
             Self::Ready(ready) => Some((ready.slot, ready.idles(shared, now)?)),
+            Self::Enrolment(enrolment) if enrolment.keeps_reply() => None,
             Self::Enrolment(enrolment) => Some((enrolment.serves(now)?, enrolment.waits_until(now)?)),
             Self::Boot(_) | Self::Stuck(_) => None,
         }

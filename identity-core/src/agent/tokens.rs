@@ -6,7 +6,7 @@ use super::call::Call;
 use crate::Error;
 use crate::agent::step::Nonce;
 use crate::config::Secret;
-use crate::keys::Digest;
+use crate::keys::{Digest, PublicKey, Signature};
 use crate::oauth::shelf::{Item, Shelf, TOKENS_MAX};
 use crate::oauth::{Renew, TokenSource, TokenType, Words};
 use crate::time::{Instant, Now, UnixTime};
@@ -86,6 +86,10 @@ pub(super) struct Tokens {
     entries: [Option<Entry>; TOKENS_MAX],
     pub(super) call: Option<Call>,
     pub(super) shelf: Shelf,
+    /// The key of the slot that is live, what it signs, and its signature: an enrolment that waits has others.
+    pub(super) public: PublicKey,
+    pub(super) digest: Digest,
+    pub(super) signature: Signature,
     /// The issuer whose endpoints are on the shelf.
     pub(super) issuer: &'static str,
     /// The authorization server's DPoP nonce.
@@ -111,6 +115,9 @@ impl Tokens {
             entries: [const { None }; TOKENS_MAX],
             call: None,
             shelf: Shelf::new(),
+            public: PublicKey::EMPTY,
+            digest: [0; 32],
+            signature: Signature::EMPTY,
             issuer: "",
             nonce: Nonce::NONE,
             words: Words::NONE,
@@ -125,12 +132,17 @@ impl Tokens {
 
     /// Notes that a token is wanted. `kept`: until the end of the device's life.
     pub(super) fn want(&mut self, want: Want, kept: bool, area: &mut [u8], now: Now) -> Result<(), Error> {
+        let busy = self.call.as_ref().map(|call| call.at);
+        self.admit(want, kept, busy, area, now)
+    }
+
+    /// The same, and the want at `busy` keeps its place.
+    fn admit(&mut self, want: Want, kept: bool, busy: Option<usize>, area: &mut [u8], now: Now) -> Result<(), Error> {
         if let Some(entry) = self.entries.iter_mut().flatten().find(|entry| entry.want.is(&want)) {
             entry.asked = true;
             entry.kept |= kept;
             return Ok(());
         }
-        let busy = self.call.as_ref().map(|call| call.at);
         let free = self.entries.iter().position(Option::is_none);
         // else the place of a want that nobody asked for any more
         let stale = |(at, entry): (usize, &Option<Entry>)| {
@@ -139,18 +151,17 @@ impl Tokens {
         };
         let stale = || self.entries.iter().enumerate().find_map(stale);
         let expired = || {
-            let over = |entry: &Option<Entry>| {
-                entry
-                    .as_ref()
-                    .is_some_and(|entry| !entry.kept && entry.held.is_some_and(|held| now.mono >= held.expires))
+            let over = |(at, entry): (usize, &Option<Entry>)| {
+                let held = entry.as_ref().filter(|entry| !entry.kept)?.held?;
+                (now.mono >= held.expires && busy != Some(at)).then_some(at)
             };
-            self.entries.iter().position(over)
+            self.entries.iter().enumerate().find_map(over)
         };
         let at = free
             .or_else(stale)
             .or_else(expired)
             .ok_or(Error::NoSpace { what: "tokens wanted at once", wanted: TOKENS_MAX.saturating_add(1) })?;
-        self.shelf.remove(area, Item::Access(at));
+        self.drop_token(at, area);
         let entry = Entry {
             want,
             kept,
@@ -165,6 +176,14 @@ impl Tokens {
             *place = Some(entry);
         }
         Ok(())
+    }
+
+    /// Forgets a token. The request under way lies behind it, and is written anew.
+    fn drop_token(&mut self, at: usize, area: &mut [u8]) {
+        self.shelf.remove(area, Item::Access(at));
+        if let Some(call) = &mut self.call {
+            call.restart();
+        }
     }
 
     fn find(&self, want: &Want) -> Option<(usize, &Entry)> {
@@ -215,22 +234,27 @@ impl Tokens {
                 continue;
             }
             let want = entry.want;
-            let first = self.subject_of(&want, area, now).unwrap_or((at, want));
-            self.call = Some(Call::new(first.0, first.1));
+            let (first, want) = self.subject_of(at, &want, area, now).unwrap_or((at, want));
+            if let Some(until) = self.entry(first).and_then(|entry| entry.until).filter(|until| now.mono < *until) {
+                // the token that is to be exchanged was refused
+                next = next.min(until);
+                continue;
+            }
+            self.call = Some(Call::new(first, want));
             return Ok(());
         }
         Err(next)
     }
 
     /// The want of the token that `want` exchanges, if it has none that is valid.
-    fn subject_of(&mut self, want: &Want, area: &mut [u8], now: Now) -> Option<(usize, Want)> {
+    fn subject_of(&mut self, at: usize, want: &Want, area: &mut [u8], now: Now) -> Option<(usize, Want)> {
         let source = want.source.grant().subject()?;
         let subject = Want { source, scope: source.scope() };
         if self.token(&subject, area, now).is_some() {
             return None;
         }
         // if there is no room for it, the exchange fails and says so
-        self.want(subject, false, area, now).ok()?;
+        self.admit(subject, false, Some(at), area, now).ok()?;
         self.find(&subject).map(|(at, entry)| (at, entry.want))
     }
 
@@ -263,7 +287,7 @@ impl Tokens {
     /// wait that grows.
     pub(super) fn refused(&mut self, want: &Want, shared: &mut Shared<'_>, now: Now) {
         let Some((at, _)) = self.find(want) else { return };
-        self.shelf.remove(shared.memory.tokens, Item::Access(at));
+        self.drop_token(at, shared.memory.tokens);
         let Some(entry) = self.entry_mut(at) else { return };
         entry.held = None;
         entry.asked = true;
