@@ -3,7 +3,7 @@
 //! The form, the assertions in it and the DPoP proof are written behind the kept tokens in the lent area. Each is made in
 //! `done` and only lent in `step`, so that asking twice gives the same.
 
-use super::tokens::{Tokens, Want};
+use super::tokens::{Home, Tokens, Want};
 use super::{Shared, WRONG_OUTCOME};
 use crate::Error;
 use crate::agent::step::{Authorization, ClientIdentity, Method, Outcome, RANDOM, Reply, Request, Step};
@@ -275,6 +275,9 @@ impl Tokens {
                     Outcome::Reply(reply) => reply.status >= 500,
                     _ => false,
                 };
+                if call.stage != Stage::Metadata(Document::OpenId) && has_moved(call.phase, error, outcome) {
+                    self.shelf.remove(shared.memory.tokens, Item::Endpoints);
+                }
                 let (device, wall) = (shared.device, self.time(shared, now));
                 let asked = match outcome {
                     Outcome::Reply(reply) if matches!(reply.status, 429 | 503) => Some(reply.retry_after),
@@ -379,7 +382,7 @@ impl Tokens {
     fn plan(&mut self, call: &mut Call, shared: &mut Shared<'_>, now: Now) -> Result<Phase, Error> {
         let source = call.want.source;
         let provider = source.provider();
-        if self.issuer != provider.issuer || self.shelf.get(shared.memory.tokens, Item::Endpoints).is_empty() {
+        if self.home != Some(Home::of(&provider)) || self.shelf.get(shared.memory.tokens, Item::Endpoints).is_empty() {
             let url = Url::parse("`issuer` of the token source", provider.issuer)?;
             document_path(&url, Document::OAuth, &mut shared.path)?;
             call.stage = Stage::Metadata(Document::OpenId);
@@ -434,9 +437,13 @@ impl Tokens {
         let mut form = Form::new(free);
         grant.form(&context, &mut form);
         client.fields(&mut form);
-        let length = form.finish()?;
+        let used = items.len();
+        let length = form.finish().map_err(|error| short(error, used))?;
         let basic = match &provider.client_auth {
-            ClientAuth::SecretBasic(secret) => client.basic(secret, free.get_mut(length..).unwrap_or_default())?,
+            ClientAuth::SecretBasic(secret) => {
+                let room = free.get_mut(length..).unwrap_or_default();
+                client.basic(secret, room).map_err(|error| short(error, used.saturating_add(length)))?
+            }
             _ => (0, 0),
         };
         (call.form, call.basic) = (length, basic);
@@ -458,7 +465,7 @@ impl Tokens {
         let Shared { memory, credential, .. } = shared;
         let (public, digest) = (&self.public, &mut self.digest);
         let (items, free) = self.shelf.split(memory.tokens);
-        let certificate = memory.credential.get(..*credential);
+        let (used, certificate) = (items.len(), memory.credential.get(..*credential));
         let client = Client {
             id: client_id(config, provider.client_id)?,
             provider: &provider,
@@ -477,16 +484,18 @@ impl Tokens {
                 Jws::Grant | Jws::Client => call.form,
             };
             let room = free.get_mut(at..).unwrap_or_default();
+            let short = |error| short(error, used.saturating_add(at));
             let (skip, input) = match (what, &provider.client_auth) {
                 (Jws::Grant, _) if asking && grant.asserts() => {
-                    client.grant_assertion(grant.asserted_subject().unwrap_or(client.id), call.want.scope, room)?
+                    let subject = grant.asserted_subject().unwrap_or(client.id);
+                    client.grant_assertion(subject, call.want.scope, room).map_err(short)?
                 }
-                (Jws::Client, ClientAuth::PrivateKeyJwt(key)) => client.assertion(*key, room)?,
+                (Jws::Client, ClientAuth::PrivateKeyJwt(key)) => client.assertion(*key, room).map_err(short)?,
                 (Jws::Client, ClientAuth::SecretJwt(secret)) => {
-                    call.form = call.form.saturating_add(client.secret_assertion(secret, room)?);
+                    call.form = call.form.saturating_add(client.secret_assertion(secret, room).map_err(short)?);
                     continue;
                 }
-                (Jws::Proof, _) if asking && provider.dpop => (0, client.proof(self.nonce.get(), room)?),
+                (Jws::Proof, _) if asking && provider.dpop => (0, client.proof(self.nonce.get(), room).map_err(short)?),
                 _ => continue,
             };
             let start = at.saturating_add(skip);
@@ -517,9 +526,9 @@ impl Tokens {
                 let provider = call.want.source.provider();
                 let memory = &mut shared.memory;
                 let body = memory.reply.get(..reply.length).unwrap_or_default();
-                self.issuer = "";
+                self.home = None;
                 self.shelf.put(memory.tokens, Item::Endpoints, |room| read_metadata(&provider, body, room))?;
-                self.issuer = provider.issuer;
+                self.home = Some(Home::of(&provider));
                 self.plan(call, shared, now).map(Some)
             }
             (Stage::Metadata(Document::OpenId), 400..=499) if reply.status != 429 => {
@@ -595,9 +604,10 @@ impl Tokens {
         self.shelf.put(memory.tokens, Item::Refresh, |room| refresh.copy(what, room).map(str::len))?;
         let (items, free) = self.shelf.split(memory.tokens);
         let token = self.shelf.text(items, Item::Refresh).unwrap_or_default();
-        let wanted = record::write_refresh(&owner(config, call), token, free)?.saturating_add(SEAL_OVERHEAD);
+        let written = record::write_refresh(&owner(config, call), token, free);
+        let wanted = written.map_err(|error| error.behind(items.len()))?.saturating_add(SEAL_OVERHEAD);
         if free.len() < wanted {
-            return Err(Error::NoSpace { what, wanted });
+            return Err(Error::NoSpace { what, wanted }.behind(items.len()));
         }
         Ok(Some(Phase::Store))
     }
@@ -643,6 +653,29 @@ impl Tokens {
             }
             _ => Err(error),
         }
+    }
+}
+
+/// Whether the endpoint may lie elsewhere by now, so that the metadata is to be asked for again.
+fn has_moved(phase: Phase, error: Error, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Reply(reply) => {
+            !matches!(error, Error::Denied { .. }) && matches!(reply.status, 300..=399 | 404 | 405 | 410)
+        }
+        Outcome::Failed(failure) => {
+            matches!(phase, Phase::Ask) && matches!(failure.cause, super::step::Cause::Transient)
+        }
+        _ => false,
+    }
+}
+
+/// Says what does not fit, and how much all must hold: `before` octets lie in front of what was being written.
+const fn short(error: Error, before: usize) -> Error {
+    match error {
+        Error::NoSpace { wanted, .. } => {
+            Error::NoSpace { what: "a token request; `Memory`'s TOKENS", wanted: wanted.saturating_add(before) }
+        }
+        error => error,
     }
 }
 

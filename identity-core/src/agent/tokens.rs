@@ -8,11 +8,13 @@ use crate::agent::step::Nonce;
 use crate::config::Secret;
 use crate::keys::{Digest, PublicKey, Signature};
 use crate::oauth::shelf::{Item, Shelf, TOKENS_MAX};
-use crate::oauth::{Renew, TokenSource, TokenType, Words};
+use crate::oauth::{ClientAuth, Provider, Renew, TokenSource, TokenType, Words};
 use crate::time::{Instant, Now, UnixTime};
 
 /// A token is not used in the last seconds of its life: clocks differ, and a request takes time.
 const MARGIN_S: u64 = 5;
+/// Least time from one token to the next, in seconds: a server that gives tokens of a second must not be flooded.
+const LEAST_S: u64 = 10;
 /// Lifetime that is assumed where the server tells none, in seconds.
 const UNTOLD_S: u32 = 300;
 
@@ -90,8 +92,8 @@ pub(super) struct Tokens {
     pub(super) public: PublicKey,
     pub(super) digest: Digest,
     pub(super) signature: Signature,
-    /// The issuer whose endpoints are on the shelf.
-    pub(super) issuer: &'static str,
+    /// Whose endpoints are on the shelf.
+    pub(super) home: Option<Home>,
     /// The authorization server's DPoP nonce.
     pub(super) nonce: Nonce,
     pub(super) words: Words,
@@ -109,6 +111,21 @@ pub(super) struct Tokens {
     pub(super) interval: u32,
 }
 
+/// Whose endpoints they are, and by which rules they were taken: another source of the same issuer may have stricter ones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Home {
+    issuer: &'static str,
+    hosts: &'static [&'static str],
+    aliases: bool,
+}
+
+impl Home {
+    pub(super) const fn of(provider: &Provider) -> Self {
+        let aliases = matches!(provider.client_auth, ClientAuth::Certificate);
+        Self { issuer: provider.issuer, hosts: provider.hosts, aliases }
+    }
+}
+
 impl Tokens {
     pub(super) const fn new() -> Self {
         Self {
@@ -118,7 +135,7 @@ impl Tokens {
             public: PublicKey::EMPTY,
             digest: [0; 32],
             signature: Signature::EMPTY,
-            issuer: "",
+            home: None,
             nonce: Nonce::NONE,
             words: Words::NONE,
             told: None,
@@ -270,7 +287,7 @@ impl Tokens {
             expires: now.mono.after_ms(life_ms.saturating_sub(margin)),
         });
         entry.asked = false;
-        entry.until = None;
+        entry.until = Some(now.mono.after_seconds(LEAST_S));
         entry.trouble = None;
         entry.backoff.reset();
     }
@@ -293,7 +310,10 @@ impl Tokens {
         entry.asked = true;
         match &mut entry.refusals {
             Some(refusals) => entry.until = Some(now.mono.after_ms(refusals.after_failure(true, &shared.device))),
-            first => *first = Some(Backoff::new()),
+            first => {
+                *first = Some(Backoff::new());
+                entry.until = None;
+            }
         }
     }
 
