@@ -55,8 +55,15 @@ pub struct World {
     pub errors: Vec<Error>,
     /// Exchanges made.
     pub exchanges: usize,
+    /// Answers in place of the authorization server: status and JSON; none leaves it to the server.
+    pub script: Option<Script>,
+    /// Records that flash does not take, each so many times.
+    pub broken: BTreeMap<u8, u32>,
     boots: u64,
 }
+
+/// See [`World::script`].
+pub type Script = Box<dyn FnMut(&Request<'_>) -> Option<(u16, String)>>;
 
 impl World {
     /// Blank flash at `unix` (seconds since 1970).
@@ -72,6 +79,8 @@ impl World {
             wall: true,
             errors: Vec::new(),
             exchanges: 0,
+            script: None,
+            broken: BTreeMap::new(),
             boots: 0,
         }
     }
@@ -107,9 +116,7 @@ impl World {
         past_ready: bool,
         mut application: impl FnMut(&mut Self, &mut Agent<'_>, Now) -> u64,
     ) -> End {
-        self.boots += 1;
-        let rng = Rng::start(TestSource::good(self.boots), b"virtual").expect("a good source");
-        let mut keys = SoftwareKeys::new(rng, DeviceSecret::new([7; 32]));
+        let mut keys = self.boot();
         let mut agent = Agent::new(config, memory);
         let start = self.unix;
         let mut left = effects;
@@ -153,7 +160,30 @@ impl World {
         }
     }
 
-    fn perform(&mut self, step: Step<'_>, keys: &mut SoftwareKeys<TestSource>) -> Outcome {
+    /// The key store of a device that is switched on.
+    ///
+    /// # Panics
+    /// Never: the source is good.
+    pub fn boot(&mut self) -> SoftwareKeys<TestSource> {
+        self.boots += 1;
+        let rng = Rng::start(TestSource::good(self.boots), b"virtual").expect("a good source");
+        SoftwareKeys::new(rng, DeviceSecret::new([7; 32]))
+    }
+
+    /// Does one step.
+    ///
+    /// # Panics
+    /// When the step is to idle, or keys or room are missing.
+    pub fn perform(&mut self, step: Step<'_>, keys: &mut SoftwareKeys<TestSource>) -> Outcome {
+        let number = match &step {
+            Step::Store { record, .. } | Step::StoreSealed { record, .. } => record.number(),
+            _ => 0,
+        };
+        if let Some(left) = self.broken.get_mut(&number).filter(|left| **left > 0) {
+            *left -= 1;
+            let error = Error::Unreachable { by: "store", problem: "a glitch" };
+            return Outcome::Failed(Failure { cause: Cause::Transient, error });
+        }
         match step {
             Step::Load { record, into } => match self.flash.get(&record.number()) {
                 Some(octets) => {
@@ -247,6 +277,12 @@ impl World {
             }
         };
         let client = request.client.map(|client| client.certificate);
+        if let Some((status, json)) = self.script.as_mut().and_then(|script| script(request)) {
+            into[..json.len()].copy_from_slice(json.as_bytes());
+            let media = identity_core::agent::step::Media::Json;
+            let (retry_after, date, challenge) = (None, None, Default::default());
+            return Outcome::Reply(Reply { status, media, retry_after, date, challenge, length: json.len() });
+        }
         let reply = match &mut self.auth {
             Some(auth) if !request.purpose.starts_with("EST") => {
                 if !self.auth_up {

@@ -35,6 +35,10 @@ pub struct TokenReply<'a> {
 /// Longest lifetime that is believed, in seconds: a year.
 const LONGEST: u64 = 31_536_000;
 
+/// Shortest life of the codes of a device authorization that is taken, in seconds: with less, the device would ask for new ones
+/// all the time.
+const SHORTEST: u32 = 30;
+
 /// Reads the reply of a successful request, status 200.
 ///
 /// # Errors
@@ -44,6 +48,8 @@ pub fn read_token<'a>(by: &'static str, reply: &Reply, body: &'a [u8]) -> Result
     let reply = json_of(by, reply, body)?;
     let access =
         reply.text("access_token")?.filter(|token| !token.is("")).ok_or(malformed("it has no access_token"))?;
+    // RFC 6749 A.12 and A.17
+    let visible = |token: Text<'_>| token.octets().all(|octet| octet == b' ' || octet.is_ascii_graphic());
     let kind = match reply.text("token_type")? {
         Some(kind) if is_word(kind, "bearer") => TokenType::Bearer,
         Some(kind) if is_word(kind, "dpop") => TokenType::Dpop,
@@ -55,6 +61,9 @@ pub fn read_token<'a>(by: &'static str, reply: &Reply, body: &'a [u8]) -> Result
     let expires_in = expires_in.map(|seconds| u32::try_from(seconds.min(LONGEST)).unwrap_or(u32::MAX));
     let scope = reply.text("scope")?;
     let refresh = reply.text("refresh_token")?.filter(|token| !token.is(""));
+    if !visible(access) || !refresh.is_none_or(visible) {
+        return Err(malformed("a token that is not printable ASCII (RFC 6749 A.12, A.17)"));
+    }
     Ok(TokenReply { access, kind, expires_in, scope, refresh })
 }
 
@@ -87,16 +96,21 @@ pub fn read_authorization<'a>(
     let missing = |problem| Error::Malformed { what: by, problem };
     let reply = json_of(by, reply, body)?;
     let seconds = |seconds: u64| u32::try_from(seconds.min(LONGEST)).unwrap_or(u32::MAX);
+    let code = |name| reply.text(name).map(|code| code.filter(|code| !code.is("")));
+    let expires_in = seconds(reply.whole("expires_in")?.ok_or(missing("it has no expires_in"))?);
+    if expires_in < SHORTEST {
+        return Err(missing("its codes expire within 30 s, before a person can enter them; raise their lifetime"));
+    }
     Ok(AuthorizationReply {
-        device_code: reply.text("device_code")?.ok_or(missing("it has no device_code"))?,
-        user_code: reply.text("user_code")?.ok_or(missing("it has no user_code"))?,
+        device_code: code("device_code")?.ok_or(missing("it has no device_code"))?,
+        user_code: code("user_code")?.ok_or(missing("it has no user_code"))?,
         // some servers still use the name of an early draft
         uri: match reply.text("verification_uri")? {
             Some(uri) => uri,
             None => reply.text("verification_url")?.ok_or(missing("it has no verification_uri"))?,
         },
         complete: reply.text("verification_uri_complete")?,
-        expires_in: seconds(reply.whole("expires_in")?.ok_or(missing("it has no expires_in"))?),
+        expires_in,
         interval: reply.whole("interval")?.map_or(5, seconds).clamp(1, 600),
     })
 }
@@ -116,7 +130,9 @@ impl AuthorizationReply<'_> {
                 at = at.saturating_add(1);
             }
             let Some(part) = part else { continue };
-            let written = part.copy("the user code; `Memory`'s TOKENS", room.get_mut(at..).unwrap_or_default())?;
+            let written = part
+                .copy("the user code; `Memory`'s TOKENS", room.get_mut(at..).unwrap_or_default())
+                .map_err(|error| error.behind(at))?;
             if written.bytes().any(|octet| octet.is_ascii_control()) {
                 let problem = "a control character in the user code or its URL";
                 return Err(Error::Malformed { what: "device authorization request", problem });
