@@ -125,6 +125,12 @@ impl Call {
         }
     }
 
+    /// Whether it has to do with a refresh token or a device code.
+    fn keeps(&self) -> bool {
+        let grant = self.want.source.grant();
+        matches!(self.errand, None | Some(Errand::Revoke)) && (grant.keeps_refresh() || grant.needs_person())
+    }
+
     fn is_stale(&self, slot: Slot, now: Now) -> bool {
         let dated = !matches!(self.stage, Stage::Metadata(_) | Stage::Keys) && matches!(self.phase, Phase::Ask);
         self.slot != Some(slot) || (dated && now.mono >= self.written.after_seconds(FRESH_S))
@@ -251,10 +257,12 @@ impl Tokens {
         phase: Phase,
         outcome: Outcome,
     ) -> Result<Option<Phase>, Error> {
-        let source = call.want.source;
         Ok(Some(match (phase, outcome) {
-            (Phase::Public, Outcome::Done) if source.grant().keeps_refresh() || source.grant().needs_person() => {
+            (Phase::Public, Outcome::Done) if call.keeps() => {
                 if !self.claim(call, config, shared, now) {
+                    if call.errand.is_some() {
+                        return Err(Error::Misuse("a person is awaited for another source; revoke this one later"));
+                    }
                     self.wait_for_person(call, now);
                     return Ok(None);
                 }
@@ -308,7 +316,7 @@ impl Tokens {
     fn claim(&mut self, call: &Call, config: &Config, shared: &mut Shared<'_>, now: Now) -> bool {
         let owner = owner(config, shared.credential(), call);
         let tokens = &mut *shared.memory.tokens;
-        let (mine, scope) = (self.owner == owner, self.code_scope == call.want.scope);
+        let (mine, scope) = (self.owner == owner, call.errand.is_some() || self.code_scope == call.want.scope);
         let waits = self.shelf.text(tokens, Item::DeviceCode).is_some() && now.mono < self.code_until;
         if waits && !(mine && scope) {
             return false;
@@ -320,6 +328,8 @@ impl Tokens {
         if !(mine && scope) {
             self.shelf.remove(tokens, Item::DeviceCode);
             self.shelf.remove(tokens, Item::UserCode);
+        }
+        if call.errand.is_none() {
             self.code_scope = call.want.scope;
         }
         true
