@@ -46,6 +46,19 @@ pub(super) struct Call {
     proof: usize,
 }
 
+/// The functions that make token requests. A [`TokenSource`](crate::oauth::TokenSource) gives them to the agent, so that firmware
+/// that names no source has no code for it.
+#[derive(Clone, Copy)]
+pub struct Requests {
+    pub(super) step: for<'a> fn(&'a mut Tokens, &'a Config, &'a mut Shared<'_>, Slot, Now) -> Option<Step<'a>>,
+    pub(super) done: fn(&mut Tokens, &Config, &mut Shared<'_>, Now, Outcome) -> Result<(), Error>,
+}
+
+impl Requests {
+    /// Those of OAuth 2.0.
+    pub(crate) const OAUTH: Self = Self { step: Tokens::step, done: Tokens::done };
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -105,6 +118,11 @@ impl Call {
             basic: (0, 0),
             proof: 0,
         }
+    }
+
+    /// What makes it.
+    fn requests(&self) -> Requests {
+        self.want.source.requests()
     }
 
     /// What is exchanged; `free` is behind the kept items.
@@ -171,8 +189,13 @@ struct With<'a> {
 }
 
 impl Tokens {
+    /// What makes the request under way; none if there is none.
+    pub(super) fn requests(&self) -> Option<Requests> {
+        self.call.as_ref().map(Call::requests)
+    }
+
     /// The next step of the request under way; none if there is none.
-    pub(super) fn step<'a>(
+    fn step<'a>(
         &'a mut self,
         config: &'a Config,
         shared: &'a mut Shared<'_>,
@@ -212,13 +235,7 @@ impl Tokens {
     }
 
     /// Takes the outcome of a step. An error has ended the request; the want waits before the next.
-    pub(super) fn done(
-        &mut self,
-        config: &Config,
-        shared: &mut Shared<'_>,
-        now: Now,
-        outcome: Outcome,
-    ) -> Result<(), Error> {
+    fn done(&mut self, config: &Config, shared: &mut Shared<'_>, now: Now, outcome: Outcome) -> Result<(), Error> {
         let Some(mut call) = self.call.take() else { return Err(WRONG_OUTCOME) };
         let at = call.at;
         let next = match (call.phase, outcome) {

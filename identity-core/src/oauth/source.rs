@@ -1,6 +1,7 @@
 //! Where tokens come from: an authorization server, this device as its client, and a grant.
 
 use super::grant::{ClientCredentialsGrant, DeviceGrant, Grant, JwtBearerGrant, TokenExchangeGrant};
+use crate::agent::Requests;
 use crate::config::Secret;
 
 /// How the device proves at the authorization server which client it is.
@@ -92,6 +93,11 @@ pub trait TokenSource: Sync {
     fn scope(&self) -> &'static str;
     /// The resources that the token is for (RFC 8707); may be empty.
     fn resource(&self) -> &'static [&'static str];
+    /// What makes its requests; there is nothing to choose.
+    #[doc(hidden)]
+    fn requests(&self) -> Requests {
+        Requests::OAUTH
+    }
 }
 
 /// A [`TokenSource`] by the grant `G`.
