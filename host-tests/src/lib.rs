@@ -1,6 +1,7 @@
 //! The test bed.
 
 mod any_certificate;
+pub mod apache;
 pub mod bench_device;
 pub mod broker;
 pub mod broker_auth;
@@ -16,6 +17,7 @@ pub mod hasty_clock;
 pub mod http;
 pub mod https_client;
 pub mod key;
+mod leash;
 pub mod log_lines;
 pub mod loopback;
 pub mod loopback_net;
@@ -28,6 +30,7 @@ pub mod oidc_provider;
 pub mod plant;
 mod plant_oauth;
 pub mod qemu;
+pub mod rabbitmq;
 pub mod rig;
 pub mod scratch;
 pub mod server;

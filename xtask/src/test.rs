@@ -1,6 +1,6 @@
 //! Everything that must hold, in order, until something does not. A table at the end says what was run.
 //!
-//! Files of `tests/` say by their names what they need: `interop_*` other programs (openssl, mosquitto, curl, node),
+//! Files of `tests/` say by their names what they need: `interop_*` other programs (openssl, mosquitto, curl, node, …),
 //! `board*` QEMU, any other only cargo.
 
 use crate::shell::{FIRMWARE, cargo, root, run_lines};

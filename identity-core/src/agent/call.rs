@@ -15,7 +15,7 @@ use crate::oauth::client::{Client, Jws};
 use crate::oauth::endpoint::{Document, Endpoint, document_path, endpoint_url, read_metadata};
 use crate::oauth::form::{FORM, Form};
 use crate::oauth::grant::Context;
-use crate::oauth::reply::{covers, read_authorization, read_refusal, read_token};
+use crate::oauth::reply::{covers, lacks, read_authorization, read_refusal, read_token};
 use crate::oauth::shelf::Item;
 use crate::oauth::url::Url;
 use crate::oauth::{ClientAuth, ClientId, OauthCode, TokenType};
@@ -528,11 +528,10 @@ impl Tokens {
         let provider = call.want.source.provider();
         let memory = &mut shared.memory;
         let read = read_token(TOKEN, reply, memory.reply)?;
+        let by = "the granted scope, smaller than what was asked for,";
+        let smaller = Error::Denied { by, code: OauthCode::InvalidScope };
         if read.scope.is_some_and(|granted| !covers(granted, call.want.scope)) {
-            return Err(Error::Denied {
-                by: "the granted scope, smaller than what was asked for,",
-                code: OauthCode::InvalidScope,
-            });
+            return Err(smaller);
         }
         if provider.dpop && read.kind == TokenType::Bearer {
             let problem = "the server ignored DPoP and gave a bearer token; enable DPoP there, or set `dpop: false`";
@@ -542,6 +541,12 @@ impl Tokens {
         self.shelf.remove(memory.tokens, Item::DeviceCode);
         self.shelf.remove(memory.tokens, Item::UserCode);
         self.shelf.put(memory.tokens, Item::Access(call.at), |room| read.access.copy(what, room).map(str::len))?;
+        let (items, free) = self.shelf.split(memory.tokens);
+        let token = self.shelf.text(items, Item::Access(call.at)).unwrap_or_default();
+        if read.scope.is_none() && lacks(token, call.want.scope, free) {
+            self.shelf.remove(memory.tokens, Item::Access(call.at));
+            return Err(smaller);
+        }
         self.hold(call.at, read.kind, read.expires_in, now, &shared.device);
         let Some(refresh) = read.refresh.filter(|_| call.want.source.grant().keeps_refresh()) else { return Ok(None) };
         let what = "a refresh token; `Memory`'s TOKENS";

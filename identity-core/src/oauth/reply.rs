@@ -3,6 +3,7 @@
 use super::code::{OauthCode, Words};
 use crate::Error;
 use crate::agent::step::{Media, Reply};
+use crate::jose::jwt;
 use crate::wire::json::{self, Object, Text};
 
 /// How a token is presented.
@@ -125,10 +126,27 @@ impl AuthorizationReply<'_> {
     }
 }
 
-/// Whether every scope token of `wanted` is among those of `granted`; both space-separated (RFC 6749 §3.3).
+/// Scopes that ask for an ID token and a refresh token (OpenID Connect Core §3.1.2.1, §11). They are no rights of the access
+/// token, so servers leave them out of its scope.
+const NO_RIGHTS: [&str; 2] = ["openid", "offline_access"];
+
+/// The scope tokens that are rights.
+fn rights(scope: &str) -> impl Iterator<Item = &str> {
+    scope.split_ascii_whitespace().filter(|scope| !NO_RIGHTS.contains(scope))
+}
+
+/// Whether every scope token of `wanted` that is a right is among those of `granted`; both space-separated (RFC 6749 §3.3).
 #[must_use]
 pub fn covers(granted: Text<'_>, wanted: &str) -> bool {
-    wanted.split_ascii_whitespace().all(|scope| granted.words().any(|word| word.is(scope)))
+    rights(wanted).all(|scope| granted.words().any(|word| word.is(scope)))
+}
+
+/// Whether an access token by RFC 9068 lacks some of `wanted`: a server that drops the whole scope may say so there alone,
+/// by no `scope` (§2.2.3), as oidc-provider does. Not judged if it is another token, or does not fit into `scratch`.
+pub(crate) fn lacks(token: &str, wanted: &str, scratch: &mut [u8]) -> bool {
+    let Ok(Some(claims)) = jwt::read_access_token(token, scratch) else { return false };
+    let has = |scope: &str| claims.scopes().is_ok_and(|mut granted| granted.any(|word| word.is(scope)));
+    !rights(wanted).all(has)
 }
 
 /// Whether the text is `word`, case aside: `token_type` is not case-sensitive (RFC 6749 §5.1).
@@ -175,5 +193,43 @@ const fn hint(status: u16) -> &'static str {
         429 => "it is asked too often",
         500..=599 => "it failed; see its log",
         _ => "this status is not part of OAuth; check `issuer`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::base64url;
+
+    fn jwt(header: &str, claims: &str) -> std::string::String {
+        let part = |text: &str| {
+            let mut encoded = [0; 256];
+            let length = base64url::encode(text.as_bytes(), &mut encoded).unwrap();
+            std::string::String::from_utf8(encoded[..length].to_vec()).unwrap()
+        };
+        std::format!("{}.{}.c2lnbmF0dXJl", part(header), part(claims))
+    }
+
+    #[test]
+    fn a_token_that_has_less_than_was_asked_for_is_noticed_where_it_says_so() {
+        let access = r#"{"alg":"ES256","typ":"application/AT+JWT"}"#;
+        let other = r#"{"alg":"ES256","typ":"JWT"}"#;
+        let rows = [
+            (access, r#"{"scope":"a b"}"#, "a", false),
+            (access, r#"{"scope":"a b"}"#, "b openid offline_access a", false),
+            (access, r#"{"scope":"a b"}"#, "c", true),
+            (access, r#"{"scp":["a","b"]}"#, "b", false),
+            (access, r#"{"sub":"x"}"#, "a", true),
+            (access, r#"{"sub":"x"}"#, "", false),
+            (access, "[]", "a", false),
+            // another server's own format: nothing is known of its claims
+            (other, r#"{"roles":["a"]}"#, "a", false),
+        ];
+        for (header, claims, wanted, less) in rows {
+            let token = jwt(header, claims);
+            assert_eq!(lacks(&token, wanted, &mut [0; 256]), less, "{header} {claims} {wanted}");
+            assert!(!lacks(&token, wanted, &mut [0; 8]), "no room to read it");
+        }
+        assert!(!lacks("opaque", "a", &mut [0; 256]));
     }
 }
