@@ -70,6 +70,19 @@ pub(super) struct Call {
     proof: usize,
 }
 
+/// The functions that make token requests. A [`TokenSource`](crate::oauth::TokenSource) gives them to the agent, so that firmware
+/// that names no source has no code for it.
+#[derive(Clone, Copy)]
+pub struct Requests {
+    pub(super) step: for<'a> fn(&'a mut Tokens, &'a Config, &'a mut Shared<'_>, Slot, Now) -> Option<Step<'a>>,
+    pub(super) done: fn(&mut Tokens, &Config, &mut Shared<'_>, Now, Outcome) -> Result<(), Error>,
+}
+
+impl Requests {
+    /// Those of OAuth 2.0.
+    pub(crate) const OAUTH: Self = Self { step: Tokens::step, done: Tokens::done };
+}
+
 /// What is being done for it.
 #[derive(Clone, Copy)]
 enum Phase {
@@ -138,8 +151,13 @@ impl Call {
 }
 
 impl Tokens {
+    /// What makes the request under way; none if there is none.
+    pub(super) fn requests(&self) -> Option<Requests> {
+        self.call.as_ref().map(|call| call.want.source.requests())
+    }
+
     /// The next step of the request under way; none if there is none.
-    pub(super) fn step<'a>(
+    fn step<'a>(
         &'a mut self,
         config: &'a Config,
         shared: &'a mut Shared<'_>,
@@ -187,13 +205,7 @@ impl Tokens {
     }
 
     /// Takes the outcome of a step. An error has ended the request; the want waits before the next.
-    pub(super) fn done(
-        &mut self,
-        config: &Config,
-        shared: &mut Shared<'_>,
-        now: Now,
-        outcome: Outcome,
-    ) -> Result<(), Error> {
+    fn done(&mut self, config: &Config, shared: &mut Shared<'_>, now: Now, outcome: Outcome) -> Result<(), Error> {
         let Some(mut call) = self.call.take() else { return Err(WRONG_OUTCOME) };
         let at = call.at;
         let next = match (call.phase, outcome) {
