@@ -205,6 +205,20 @@ fn tokens_are_bound_to_the_registered_key_by_dpop() {
     assert!(kind == TokenType::Dpop && bed.takes(&token));
     let id = bed.id();
     assert!(bed.auth().client(&id).unwrap().dpop_bound);
+    // a token that is bound to a key does not outlive it
+    let (config, until, mut renewed, mut seen) = (bed.config, bed.world.unix + 60, false, Vec::new());
+    bed.world.live_as(&config, until, None, true, |world, agent, now| {
+        let Some(Ok(login)) = agent.session(now) else { return world.unix + 1 };
+        seen.push((agent.slot(now), login.password.unwrap().reveal().to_owned()));
+        if !renewed {
+            renewed = true;
+            agent.renew(now).unwrap();
+            return world.unix;
+        }
+        world.unix + 1
+    });
+    seen.dedup();
+    assert_eq!(seen.iter().map(|seen| seen.0).collect::<Vec<_>>(), [Some(Slot::A), Some(Slot::B)]);
 }
 
 #[test]
@@ -403,14 +417,17 @@ fn power_cut_at_any_effect_of_the_rotation_leaves_the_old_key_or_the_new() {
 
 #[test]
 fn a_registration_is_read_and_its_new_token_stored_before_it_is_used() {
-    let mut bed = bed(leak(Register { rotate_after_days: Some(90), ..OPEN }), AuthOptions::default());
+    let options = AuthOptions { rotate_at_read: true, ..AuthOptions::default() };
+    let mut bed = bed(leak(Register { rotate_after_days: Some(90), ..OPEN }), options);
     assert!(bed.run(20).ready);
-    let before = bed.world.flash[&Record::Registration.number()].clone();
-    let (_, answer) = bed.manage(Manage::Read, None);
-    assert_eq!(answer, Some(Ok(Answer::Registered)));
-    assert_ne!(bed.world.flash[&Record::Registration.number()], before);
+    for _ in 0..3 {
+        // each reading is with the token that the one before gave, which died with it
+        let (_, answer) = bed.manage(Manage::Read, None);
+        assert_eq!(answer, Some(Ok(Answer::Registered)));
+    }
     bed.world.unix += 90 * DAY;
     assert!(bed.run(20).token.is_some());
+    assert_eq!((bed.asked("PUT "), bed.asked("POST /register")), (1, 1));
     let (_, answer) = bed.manage(Manage::Read, None);
     assert_eq!(answer, Some(Ok(Answer::Registered)), "with the token that the rotation gave");
     // a server that fails, and one that forgot
@@ -425,8 +442,11 @@ fn a_registration_is_read_and_its_new_token_stored_before_it_is_used() {
 
 #[test]
 fn a_registration_that_has_ended_leaves_nothing_and_a_new_one_can_be_made() {
-    let mut bed = bed(&REGISTER, AuthOptions::default());
+    let mut bed = bed(leak(Register { rotate_after_days: Some(90), ..OPEN }), AuthOptions::default());
     assert!(bed.run(20).ready);
+    bed.world.unix += 90 * DAY;
+    assert!(bed.run(20).ready);
+    assert!(bed.world.flash.contains_key(&Record::Credential(bed.live().other()).number()));
     let id = bed.id();
     // a server that cannot be asked ends nothing
     bed.auth().inject(Endpoint::Management, AuthFault::Empty(503), 1);
@@ -503,4 +523,29 @@ fn a_firmware_for_another_server_registers_there() {
     assert!(bed.run(60).token.is_some());
     assert_ne!(bed.id(), id);
     assert_eq!(bed.asked("PUT "), 0, "nor is its registration access token");
+}
+
+#[test]
+fn a_software_statement_that_is_not_taken_is_told_of() {
+    let software = Some(Software { id: "pump-firmware", version: "1", statement: Some("a.b.c") });
+    let mut bed = bed(leak(Register { software, ..OPEN }), AuthOptions::default());
+    let seen = bed.run(60);
+    assert!(matches!(seen.trouble, Some(Error::Denied { code: OauthCode::InvalidSoftwareStatement, .. })));
+    assert!(seen.words.starts_with("invalid_software_statement"), "{}", seen.words);
+}
+
+#[test]
+fn a_damaged_registration_record_costs_management_and_no_identity() {
+    for damage in [&[][..], &[0; 7], &[0xff; 100]] {
+        let mut bed = bed(leak(Register { rotate_after_days: Some(90), ..OPEN }), AuthOptions::default());
+        assert!(bed.run(20).ready);
+        let id = bed.id();
+        bed.world.flash.insert(Record::Registration.number(), damage.to_vec());
+        assert!(bed.run(20).token.is_some());
+        assert_eq!(bed.id(), id);
+        bed.world.unix += 90 * DAY;
+        assert!(bed.run(20).token.is_some());
+        assert_ne!(bed.id(), id, "what cannot be updated is registered anew");
+        assert_eq!(bed.manage(Manage::Read, None).1, Some(Ok(Answer::Registered)));
+    }
 }

@@ -8,7 +8,7 @@ use crate::agent::step::Nonce;
 use crate::config::Secret;
 use crate::keys::Digest;
 use crate::oauth::shelf::{Item, Shelf, TOKENS_MAX};
-use crate::oauth::{Renew, TokenSource, TokenType, Words};
+use crate::oauth::{ClientAuth, Renew, TokenSource, TokenType, Words};
 use crate::time::{Instant, Now, UnixTime};
 
 /// A token is not used in the last seconds of its life: clocks differ, and a request takes time.
@@ -296,6 +296,18 @@ impl Tokens {
     pub(super) fn drop_token(&mut self, at: usize) {
         if let Some(entry) = self.entry_mut(at) {
             (entry.held, entry.asked) = (None, false);
+        }
+    }
+
+    /// The device has another key and certificate: tokens that are bound to the former (RFC 8705 §3, RFC 9449) are of no use.
+    pub(super) fn rekeyed(&mut self, area: &mut [u8]) {
+        for at in 0..TOKENS_MAX {
+            let Some(entry) = self.entry_mut(at) else { continue };
+            let provider = entry.want.source.provider();
+            if provider.dpop || matches!(provider.client_auth, ClientAuth::Certificate) {
+                entry.asked |= entry.held.take().is_some();
+                self.shelf.remove(area, Item::Access(at));
+            }
         }
     }
 
