@@ -158,7 +158,8 @@ fn a_reply_becomes_a_record_in_place() {
     let managed = write_head(["https://id.example/r/c-1", "rat", "c-1"], &mut head).unwrap();
     let managed = &head[..managed];
     let uri = r#""registration_client_uri":"https:\/\/id.example\/r\/c-1""#;
-    let rows: [(&[u8], String, Result<[&str; 3], &str>); 8] = [
+    type Wanted = Result<[&'static str; 3], &'static str>;
+    let rows: [(&[u8], String, Wanted); 8] = [
         (
             &[],
             std::format!(r#"{{"client_id":"c-1",{uri},"registration_access_token":"new"}}"#),
