@@ -2,23 +2,17 @@
 
 mod registration_world;
 
-use host_tests::ca::{Ca, DAY};
-use host_tests::est::EstServer;
-use host_tests::est_options::{EstOptions, RetryAfter};
-use host_tests::oauth::jwk::Jwk;
-use host_tests::oauth::verify::Verifier;
-use host_tests::oauth::{AuthFault, AuthOptions, AuthServer, Credential, Endpoint, InitialToken, Registration};
-use host_tests::virtual_time::{End, World};
-use identity_core::agent::{Answer, Status, Want};
-use identity_core::config::{Config, Profile, Secret};
+use host_tests::ca::DAY;
+use host_tests::est_options::RetryAfter;
+use host_tests::oauth::{AuthFault, AuthOptions, Endpoint, Registration};
+use host_tests::virtual_time::End;
+use identity_core::config::Secret;
 use identity_core::enrol::{Manage, Register, Software};
 use identity_core::error::Error;
 use identity_core::keys::Slot;
-use identity_core::oauth::{ClientAuth, ClientCredentials, ClientId, KeyId, OauthCode, TokenType};
-use identity_core::record::{Record, read_credential, read_live};
-use identity_core::session::{MqttVersion, Mtls, Present, TokenSession};
-use identity_core::time::UnixTime;
-use identity_core::x509::csr::Subject as Name;
+use identity_core::oauth::{ClientAuth, ClientCredentials, OauthCode, TokenType};
+use identity_core::record::Record;
+use identity_core::session::{MqttVersion, Mtls, TokenSession};
 
 use registration_world::*;
 

@@ -3,29 +3,21 @@
 
 mod token_world;
 
-use host_tests::ca::{Ca, DAY};
-use host_tests::est::EstServer;
-use host_tests::est_options::{EstOptions, Fault, Grant as EstGrant, Operation, RetryAfter};
+use host_tests::ca::DAY;
+use host_tests::est_options::{Fault, Operation, RetryAfter};
 use host_tests::oauth::jwk::Jwk;
 use host_tests::oauth::verify::Verifier;
-use host_tests::oauth::{
-    AssertionIssuer, AuthFault, AuthOptions, AuthServer, Client, Credential, Endpoint, Resource, Subject,
-};
+use host_tests::oauth::{AssertionIssuer, AuthFault, AuthOptions, Credential, Endpoint, Resource, Subject};
 use host_tests::virtual_time::{End, World};
-use identity_core::agent::{Agent, Answer, Want};
-use identity_core::config::{Config, Profile, Secret};
-use identity_core::enrol::{Bootstrap, Est};
+use identity_core::agent::{Agent, Want};
+use identity_core::config::Secret;
 use identity_core::error::Error;
-use identity_core::jose::jwk::KeySet;
-use identity_core::jose::verify::{self, Algorithm, Rules};
 use identity_core::oauth::{
     ClientAuth, ClientCredentials, ClientId, DeviceLogin, JwtBearer, JwtBearerGrant, KeyId, OauthCode, Renew, Source,
-    TokenExchange, TokenExchangeGrant, TokenSource, TokenType,
+    TokenExchange, TokenExchangeGrant, TokenType,
 };
 use identity_core::record::Record;
-use identity_core::session::{MqttVersion, Mtls, Present, TokenSession};
-use identity_core::time::{Judge, Now, UnixTime};
-use identity_core::x509::csr::Subject as Name;
+use identity_core::time::Now;
 
 use token_world::*;
 

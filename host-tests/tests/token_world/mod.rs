@@ -3,26 +3,18 @@
 
 use host_tests::ca::{Ca, DAY};
 use host_tests::est::EstServer;
-use host_tests::est_options::{EstOptions, Fault, Grant as EstGrant, Operation, RetryAfter};
+use host_tests::est_options::{EstOptions, Grant as EstGrant};
 use host_tests::oauth::jwk::Jwk;
 use host_tests::oauth::verify::Verifier;
-use host_tests::oauth::{
-    AssertionIssuer, AuthFault, AuthOptions, AuthServer, Client, Credential, Endpoint, Resource, Subject,
-};
+use host_tests::oauth::{AuthOptions, AuthServer, Client, Credential};
 use host_tests::virtual_time::{End, World};
 use identity_core::agent::{Agent, Answer, Want};
 use identity_core::config::{Config, Profile, Secret};
 use identity_core::enrol::{Bootstrap, Est};
 use identity_core::error::Error;
-use identity_core::jose::jwk::KeySet;
-use identity_core::jose::verify::{self, Algorithm, Rules};
-use identity_core::oauth::{
-    ClientAuth, ClientCredentials, ClientId, DeviceLogin, JwtBearer, JwtBearerGrant, KeyId, OauthCode, Renew, Source,
-    TokenExchange, TokenExchangeGrant, TokenSource, TokenType,
-};
-use identity_core::record::Record;
+use identity_core::oauth::{ClientCredentials, TokenSource, TokenType};
 use identity_core::session::{MqttVersion, Mtls, Present, TokenSession};
-use identity_core::time::{Judge, Now, UnixTime};
+use identity_core::time::{Now, UnixTime};
 use identity_core::x509::csr::Subject as Name;
 
 pub(crate) const START: u64 = 1_800_000_000;
