@@ -253,8 +253,12 @@ impl Tokens {
     ) -> Result<Option<Phase>, Error> {
         let source = call.want.source;
         Ok(Some(match (phase, outcome) {
+            (Phase::Public, Outcome::Done) if call.errand == Some(Errand::Keys) => return self.plan(call, shared, now),
             (Phase::Public, Outcome::Done) if source.grant().keeps_refresh() || source.grant().needs_person() => {
                 if !self.claim(call, config, shared, now) {
+                    if call.errand.is_some() {
+                        return Err(Error::Misuse("a person is awaited for another token; ask again later"));
+                    }
                     self.wait_for_person(call, now);
                     return Ok(None);
                 }
@@ -308,16 +312,18 @@ impl Tokens {
     fn claim(&mut self, call: &Call, config: &Config, shared: &mut Shared<'_>, now: Now) -> bool {
         let owner = owner(config, shared.credential(), call);
         let tokens = &mut *shared.memory.tokens;
-        let (mine, scope) = (self.owner == owner, self.code_scope == call.want.scope);
+        let mine = self.owner == owner;
+        // an errand uses the refresh token alone
+        let same = mine && (self.code_scope == call.want.scope || call.errand.is_some());
         let waits = self.shelf.text(tokens, Item::DeviceCode).is_some() && now.mono < self.code_until;
-        if waits && !(mine && scope) {
+        if waits && !same {
             return false;
         }
         if !mine {
             self.shelf.remove(tokens, Item::Refresh);
             (self.owner, self.refresh_loaded) = (owner, false);
         }
-        if !(mine && scope) {
+        if !same {
             self.shelf.remove(tokens, Item::DeviceCode);
             self.shelf.remove(tokens, Item::UserCode);
             self.code_scope = call.want.scope;
