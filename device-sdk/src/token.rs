@@ -115,6 +115,20 @@ impl<K: KeyStore, S: Store, N: Net, C: Clock> Device<'_, K, S, N, C> {
         Ok(octets)
     }
 
+    /// The client identifier that the authorization server gave at registration; none before.
+    pub fn client_id(&self) -> Option<&str> {
+        self.agent.client_id(self.wall.now(&self.platform.clock))
+    }
+
+    /// Has the next [`online`](Self::online) or [`token`](Self::token) renew the identity: a new certificate, or a new key in the
+    /// registration.
+    ///
+    /// # Errors
+    /// [`Error::Core`] with `Misuse` if the device is not ready.
+    pub fn renew(&mut self) -> Result<(), Error> {
+        Ok(self.agent.renew(self.wall.now(&self.platform.clock))?)
+    }
+
     /// Asks the server whether it still knows the device's registration (RFC 7592 §2.1).
     ///
     /// # Errors

@@ -146,15 +146,18 @@ fn a_token_bound_to_the_key_by_dpop() {
     assert_eq!(show(&token, Some(&proof(&thief, "GET", &url, &token))), 401, "another key");
 
     // a client made by hand, whose proofs can be shown twice
-    let token = {
+    let fetch = |scope: &str, resource: &str| {
         let (now, at) = (world.rig.plant.now(), format!("{}/token", world.provider.issuer()));
-        let pairs = [("grant_type", "client_credentials"), ("scope", "api:read"), ("resource", API)];
+        let pairs = [("grant_type", "client_credentials"), ("scope", scope), ("resource", resource)];
         let request = form("/token", &pairs).with("Authorization", &basic("dpop", SECRET));
         let request = request.with("DPoP", &own.proof_with(now, "POST", &at, |_, _| {}));
         let reply = send(world.provider.port(), world.rig.plant.root(), None, &request).unwrap();
         let reply: Value = serde_json::from_slice(&reply.body).unwrap();
         reply["access_token"].as_str().unwrap_or_else(|| panic!("{reply}")).to_owned()
     };
+    let elsewhere = fetch("mqtt:publish", MQTT);
+    assert_eq!(show(&elsewhere, Some(&proof(&own, "GET", &url, &elsewhere))), 401, "of another audience");
+    let token = fetch("api:read", API);
     let good = proof(&own, "GET", &url, &token);
     assert_eq!(show(&token, Some(&good)), 200, "{}", world.apache.log());
     assert_eq!(show(&token, Some(&good)), 401, "replayed");

@@ -224,6 +224,9 @@ fn resource_and_scope_decide_what_a_token_is_for() {
     let api = Source { scope: "api:read", resource: &[API], ..source };
     let token = world.ask(leak(Box::new(api))).granted(TokenType::Bearer);
     world.verified(&token, API, unused).unwrap();
+    // for no resource it is opaque: nothing to read, and nothing against it
+    let token = world.ask(leak(Box::new(Source { resource: &[], ..source }))).granted(TokenType::Bearer);
+    assert!(jwt::read(&token, &mut [0; 64]).unwrap().is_none(), "{token}");
     let unknown = Source { resource: &["https://unknown.example"], ..source };
     world.ask(leak(Box::new(unknown))).refused(OauthCode::InvalidTarget);
     // the provider drops what it does not know, or what the resource does not have, without a word

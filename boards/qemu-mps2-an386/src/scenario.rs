@@ -13,8 +13,7 @@ use core::fmt::Write;
 use device_sdk::{Config, TimeServer};
 use identity_core::config::{Config as Identity, Profile, Secret};
 use identity_core::enrol::{Bootstrap, Est};
-use identity_core::oauth::TokenSource;
-use identity_core::session::{MqttVersion, Mtls, Session};
+use identity_core::session::{MqttVersion, Mtls};
 use identity_core::time::UnixTime;
 use identity_core::x509::csr::Subject;
 use semihosting::fs::File;
@@ -127,7 +126,7 @@ impl Scenario {
 /// When it is called twice, or `plant.cfg` lacks the device's name or secret.
 #[must_use]
 pub fn config(scenario: Scenario) -> &'static Constants {
-    constants(scenario, None, mutual_tls(&scenario))
+    constants(scenario, |enrol| Profile { enrol, token: None, session: mutual_tls(&scenario) })
 }
 
 /// The broker, by the device certificate.
@@ -144,11 +143,10 @@ pub(crate) fn mutual_tls(scenario: &Scenario) -> &'static Mtls {
 }
 
 /// Makes the constants of a run. Call once.
-pub(crate) fn constants(
-    scenario: Scenario,
-    token: Option<&'static dyn TokenSource>,
-    session: &'static dyn Session,
-) -> &'static Constants {
+///
+/// `profile` is no value, because then the compiler would take the only token source that it sees for the one that is meant,
+/// and link its code into firmware without tokens.
+pub(crate) fn constants(scenario: Scenario, profile: impl FnOnce(&'static Est) -> Profile) -> &'static Constants {
     static CONSTANTS: StaticCell<Constants> = StaticCell::new();
     static EST: StaticCell<Est> = StaticCell::new();
     static ANCHORS: StaticCell<[&[u8]; 1]> = StaticCell::new();
@@ -158,17 +156,13 @@ pub(crate) fn constants(
     let password = Secret::new(scenario.secret.expect("plant.cfg: secret"));
     let topic = TOPIC.init(heapless::String::new());
     write!(topic, "devices/{}/flow", scenario.common_name).expect("plant.cfg: common_name is too long");
-    let profile = Profile {
-        enrol: EST.init(Est {
-            host: HOST,
-            port: scenario.est_port,
-            label: None,
-            bootstrap: Bootstrap::Secret { user: "installer", password },
-            pinned: None,
-        }),
-        token,
-        session,
-    };
+    let profile = profile(EST.init(Est {
+        host: HOST,
+        port: scenario.est_port,
+        label: None,
+        bootstrap: Bootstrap::Secret { user: "installer", password },
+        pinned: None,
+    }));
     let subject = Subject {
         common_name: scenario.common_name,
         organization: "Plant Example",

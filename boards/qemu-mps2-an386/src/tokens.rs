@@ -12,7 +12,7 @@
 //! - `token_topic`: where to publish, in place of the device's own topic.
 //! - `token_url`: what the program `api` gets.
 
-use identity_core::config::Secret;
+use identity_core::config::{Profile, Secret};
 use identity_core::oauth::{ClientAuth, ClientCredentials, KeyId, Renew};
 use identity_core::session::{Present, Session, TokenSession};
 use static_cell::StaticCell;
@@ -54,7 +54,8 @@ pub fn config(scenario: Scenario) -> Extra {
     });
     let by_certificate = matches!(source.client_auth, ClientAuth::Certificate);
     let session = plant.read("token_session", |session| session_of(session, plant, &scenario, by_certificate));
-    let constants = constants(scenario, Some(source), session.expect("plant.cfg: token_session"));
+    let session = session.expect("plant.cfg: token_session");
+    let constants = constants(scenario, |enrol| Profile { enrol, token: Some(source), session });
     Extra {
         constants,
         topic: plant.get("token_topic").unwrap_or(constants.topic),

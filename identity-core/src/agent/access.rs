@@ -140,6 +140,13 @@ impl Agent<'_> {
         Ok(())
     }
 
+    /// The client identifier that the authorization server gave at registration.
+    #[must_use]
+    pub fn client_id(&self, now: Now) -> Option<&str> {
+        self.slot(now)?;
+        Some(self.shared.live_credential()?.client?.id)
+    }
+
     /// Renews the identity now: a new certificate, or a new key in the registration (RFC 7592 §2.2).
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Where tokens come from: an authorization server, this device as its client, and a grant.
 
 use super::grant::{ClientCredentialsGrant, DeviceGrant, Grant, JwtBearerGrant, TokenExchangeGrant};
+use crate::agent::Requests;
 use crate::config::Secret;
 
 /// How the device proves at the authorization server which client it is.
@@ -97,6 +98,11 @@ pub trait TokenSource: Sync {
     /// The parameter `audience`; see [`Source::target`].
     fn target(&self) -> &'static str {
         ""
+    }
+    /// What makes its requests; there is nothing to choose.
+    #[doc(hidden)]
+    fn requests(&self) -> Requests {
+        Requests::OAUTH
     }
 }
 

@@ -70,6 +70,19 @@ pub(super) struct Call {
     proof: usize,
 }
 
+/// The functions that make token requests. A [`TokenSource`](crate::oauth::TokenSource) gives them to the agent, so that firmware
+/// that names no source has no code for it.
+#[derive(Clone, Copy)]
+pub struct Requests {
+    pub(super) step: for<'a> fn(&'a mut Tokens, &'a Config, &'a mut Shared<'_>, Slot, Now) -> Option<Step<'a>>,
+    pub(super) done: fn(&mut Tokens, &Config, &mut Shared<'_>, Now, Outcome) -> Result<(), Error>,
+}
+
+impl Requests {
+    /// Those of OAuth 2.0.
+    pub(crate) const OAUTH: Self = Self { step: Tokens::step, done: Tokens::done };
+}
+
 /// What is being done for it.
 #[derive(Clone, Copy)]
 enum Phase {
@@ -125,6 +138,12 @@ impl Call {
         }
     }
 
+    /// Whether it has to do with a refresh token or a device code.
+    fn keeps(&self) -> bool {
+        let grant = self.want.source.grant();
+        matches!(self.errand, None | Some(Errand::Revoke)) && (grant.keeps_refresh() || grant.needs_person())
+    }
+
     fn is_stale(&self, slot: Slot, now: Now) -> bool {
         let dated = !matches!(self.stage, Stage::Metadata(_) | Stage::Keys) && matches!(self.phase, Phase::Ask);
         self.slot != Some(slot) || (dated && now.mono >= self.written.after_seconds(FRESH_S))
@@ -132,8 +151,13 @@ impl Call {
 }
 
 impl Tokens {
+    /// What makes the request under way; none if there is none.
+    pub(super) fn requests(&self) -> Option<Requests> {
+        self.call.as_ref().map(|call| call.want.source.requests())
+    }
+
     /// The next step of the request under way; none if there is none.
-    pub(super) fn step<'a>(
+    fn step<'a>(
         &'a mut self,
         config: &'a Config,
         shared: &'a mut Shared<'_>,
@@ -181,13 +205,7 @@ impl Tokens {
     }
 
     /// Takes the outcome of a step. An error has ended the request; the want waits before the next.
-    pub(super) fn done(
-        &mut self,
-        config: &Config,
-        shared: &mut Shared<'_>,
-        now: Now,
-        outcome: Outcome,
-    ) -> Result<(), Error> {
+    fn done(&mut self, config: &Config, shared: &mut Shared<'_>, now: Now, outcome: Outcome) -> Result<(), Error> {
         let Some(mut call) = self.call.take() else { return Err(WRONG_OUTCOME) };
         let at = call.at;
         let next = match (call.phase, outcome) {
@@ -251,13 +269,11 @@ impl Tokens {
         phase: Phase,
         outcome: Outcome,
     ) -> Result<Option<Phase>, Error> {
-        let source = call.want.source;
         Ok(Some(match (phase, outcome) {
-            (Phase::Public, Outcome::Done) if call.errand == Some(Errand::Keys) => return self.plan(call, shared, now),
-            (Phase::Public, Outcome::Done) if source.grant().keeps_refresh() || source.grant().needs_person() => {
+            (Phase::Public, Outcome::Done) if call.keeps() => {
                 if !self.claim(call, config, shared, now) {
                     if call.errand.is_some() {
-                        return Err(Error::Misuse("a person is awaited for another token; ask again later"));
+                        return Err(Error::Misuse("a person is awaited for another source; revoke this one later"));
                     }
                     self.wait_for_person(call, now);
                     return Ok(None);
@@ -312,20 +328,20 @@ impl Tokens {
     fn claim(&mut self, call: &Call, config: &Config, shared: &mut Shared<'_>, now: Now) -> bool {
         let owner = owner(config, shared.credential(), call);
         let tokens = &mut *shared.memory.tokens;
-        let mine = self.owner == owner;
-        // an errand uses the refresh token alone
-        let same = mine && (self.code_scope == call.want.scope || call.errand.is_some());
+        let (mine, scope) = (self.owner == owner, call.errand.is_some() || self.code_scope == call.want.scope);
         let waits = self.shelf.text(tokens, Item::DeviceCode).is_some() && now.mono < self.code_until;
-        if waits && !same {
+        if waits && !(mine && scope) {
             return false;
         }
         if !mine {
             self.shelf.remove(tokens, Item::Refresh);
             (self.owner, self.refresh_loaded) = (owner, false);
         }
-        if !same {
+        if !(mine && scope) {
             self.shelf.remove(tokens, Item::DeviceCode);
             self.shelf.remove(tokens, Item::UserCode);
+        }
+        if call.errand.is_none() {
             self.code_scope = call.want.scope;
         }
         true
