@@ -108,6 +108,9 @@ fn live(memory: Lent<'_>, mut input: Input<'_>) {
             break;
         }
         let now = Now { mono: Instant(mono), wall: Some(UnixTime(world.start + mono / 1000)) };
+        if let Some(Err(error)) = agent.answer() {
+            assert!(!format!("{error:?} {error}").contains("MARK"), "a secret in an answer");
+        }
         world.application(&mut agent, now, &mut input, &mut busy);
         let print = fingerprint(&agent.poll(now));
         scribble(agent.poll(now));
@@ -179,9 +182,13 @@ impl World {
         *busy = 0;
         let (source, ..) = SOURCES[usize::from(operation) % 6];
         let want = Want { source, scope: SCOPES[usize::from(operation / 8) % 3] };
-        match operation & 3 {
+        match operation & 7 {
             0 => agent.token_refused(&want, now),
             1 => agent.token_accepted(&want),
+            2 => drop(agent.revoke(want)),
+            3 => drop(agent.introspect(want)),
+            4 => drop(agent.fetch_keys(source)),
+            5 => agent.torn(),
             _ => drop(agent.want(want, now)),
         }
     }
@@ -284,10 +291,15 @@ impl World {
                 secret("device"),
                 u32::from(input.octet()) * 8
             ),
-            _ => format!(
-                r#"{{"issuer":"https://{0}","token_endpoint":"https://{0}/token","device_authorization_endpoint":"https://{0}/device"}}"#,
-                request.host
-            ),
+            "/revoke" => String::new(),
+            "/introspect" => r#"{"active":true,"scope":"x"}"#.into(),
+            "/jwks" => r#"{"keys":[]}"#.into(),
+            _ => {
+                let at = |name: &str, path: &str| format!(r#","{name}":"https://{}/{path}""#, request.host);
+                let endpoints = at("token_endpoint", "token") + &at("device_authorization_endpoint", "device");
+                let others = at("revocation_endpoint", "revoke") + &at("introspection_endpoint", "introspect");
+                format!(r#"{{"issuer":"https://{}"{endpoints}{others}{}}}"#, request.host, at("jwks_uri", "jwks"))
+            }
         };
         const CODES: [&str; 8] = [
             "authorization_pending",
