@@ -53,6 +53,8 @@ pub(crate) struct Areas<'m> {
     pub(crate) send: &'m mut [u8],
     pub(crate) inbox: &'m mut [u8],
     pub(crate) outbox: &'m mut [u8],
+    /// An exchange is under way; before one: the last was dropped.
+    pub(crate) torn: bool,
 }
 
 impl<const REPLY: usize, const TOKENS: usize, const INBOX: usize, const OUTBOX: usize>
@@ -76,7 +78,7 @@ impl<const REPLY: usize, const TOKENS: usize, const INBOX: usize, const OUTBOX: 
 
     pub(crate) const fn lend(&mut self) -> (memory::Lent<'_>, Areas<'_>) {
         let Self { agent, receive, send, inbox, outbox } = self;
-        (agent.lend(), Areas { receive, send, inbox, outbox })
+        (agent.lend(), Areas { receive, send, inbox, outbox, torn: false })
     }
 }
 
@@ -116,7 +118,7 @@ impl<const INBOX: usize> SideMemory<INBOX> {
 
     pub(crate) const fn lend(&mut self) -> Areas<'_> {
         let Self { receive, send, inbox } = self;
-        Areas { receive, send, inbox, outbox: &mut [] }
+        Areas { receive, send, inbox, outbox: &mut [], torn: false }
     }
 }
 
