@@ -132,21 +132,21 @@ impl<K: KeyStore, S: Store, N: Net, C: Clock> Device<'_, K, S, N, C> {
         let now = wall.now(clock);
         let gone = Error::Core(CoreError::Misuse("the token is gone; call again"));
         let token = agent.token(want, now).ok_or(gone)?;
-        let identity = agent.identity(now).ok_or(gone)?;
+        let slot = agent.slot(now).ok_or(gone)?;
         let anchors = agent.anchors();
-        key(keys, store, identity.slot).await?;
+        key(keys, store, slot).await?;
         let proof = match token.kind {
             TokenType::Bearer => None,
             TokenType::Dpop => {
                 let time = agent.time(now);
-                let length = prove(keys, identity.slot, &token, ask, time, nonce, areas.outbox)?;
+                let length = prove(keys, slot, &token, ask, time, nonce, areas.outbox)?;
                 areas.outbox.get(..length).and_then(|proof| core::str::from_utf8(proof).ok())
             }
         };
         let judge = Judge::new(now.wall, agent.floor());
         // a token may be bound to the certificate that it was obtained with (RFC 8705 §3)
         let by_certificate = matches!(want.source.provider().client_auth, ClientAuth::Certificate);
-        let client = by_certificate.then_some(identity);
+        let client = agent.identity(now).filter(|_| by_certificate);
         let request = Request {
             purpose: "API",
             method: ask.method,
@@ -176,6 +176,7 @@ impl<K: KeyStore, S: Store, N: Net, C: Clock> Device<'_, K, S, N, C> {
         tell("API", "request and reply", secure.traffic());
         // the peer may be gone already, and nothing depends on this
         let _ = secure.close(clock.now().after_ms(CLOSE_MS)).await;
+        areas.wipe();
         Ok(reply)
     }
 }

@@ -1,6 +1,7 @@
 //! What the firmware says about the device, its backend and its connection; and the RAM it lends.
 
 use identity_core::memory;
+use zeroize::Zeroize;
 
 use crate::net::mqtt::Will;
 use crate::net::tls::{RECEIVE, SEND};
@@ -84,6 +85,14 @@ impl<const REPLY: usize, const TOKENS: usize, const INBOX: usize, const OUTBOX: 
 {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Areas<'_> {
+    /// Overwrites what TLS left.
+    pub(crate) fn wipe(&mut self) {
+        self.receive.zeroize();
+        self.send.zeroize();
     }
 }
 

@@ -33,8 +33,20 @@ pub(crate) struct Means<'b, 'm, K, S, N, C> {
     pub(crate) areas: &'b mut Areas<'m>,
 }
 
-/// Opens a connection for the pending exchange, and keeps it for those after it as long as they go to the same peer.
+/// [`exchanges`], and then wipes what they leave in the buffers of TLS: secrets and tokens in the clear.
 pub(crate) async fn converse<K: KeyStore, S: Store, N: Net, C: Clock>(
+    agent: &mut Agent<'_>,
+    wall: &Wall,
+    means: Means<'_, '_, K, S, N, C>,
+) -> Result<(), Error> {
+    let Means { keys, store, net, clock, areas } = means;
+    let outcome = exchanges(agent, wall, Means { keys, store, net, clock, areas }).await;
+    areas.wipe();
+    outcome
+}
+
+/// Opens a connection for the pending exchange, and keeps it for those after it as long as they go to the same peer.
+async fn exchanges<K: KeyStore, S: Store, N: Net, C: Clock>(
     agent: &mut Agent<'_>,
     wall: &Wall,
     means: Means<'_, '_, K, S, N, C>,

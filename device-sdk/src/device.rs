@@ -3,7 +3,7 @@
 use identity_core::agent::step::Step;
 use identity_core::agent::{Agent, Status};
 use identity_core::error::Error as CoreError;
-use identity_core::time::{Instant, Now};
+use identity_core::time::{Instant, Now, UnixTime};
 use identity_core::trust::Trust;
 
 use crate::Error;
@@ -153,6 +153,8 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
 
     /// Lets the agent do what is due until there is an identity to log in with; says when that was.
     async fn settle(&mut self) -> Result<Now, Error> {
+        // of a request that was dropped
+        let _ = self.agent.answer();
         loop {
             self.local().await?;
             self.learn_time().await?;
@@ -175,7 +177,15 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                 (_, Status::Stuck(error)) => return Err(Error::Core(error)),
                 (_, status) if self.agent.session(now).is_some() => {
                     if let Status::Ready { slot, not_before, not_after } = status {
-                        info!("identity in slot {}, valid from {} to {}", slot.number(), not_before.0, not_after.0);
+                        match not_after {
+                            UnixTime::NEVER => info!("client with the key in slot {}", slot.number()),
+                            _ => info!(
+                                "identity in slot {}, valid from {} to {}",
+                                slot.number(),
+                                not_before.0,
+                                not_after.0
+                            ),
+                        }
                     }
                     return Ok(now);
                 }

@@ -117,9 +117,8 @@ fn brokers_that_ignore_flood_or_break_the_protocol() {
         (Chatter(&[0xD0, 0]), Timeout("no PUBACK within ")),
         (Chatter(&[0x40, 2, 0x77, 0x77]), Timeout("no PUBACK within ")),
         // in place of CONNACK
-        (Instead(&[0xFF; 32]), Malformed("remaining length has more than four octets")),
-        // 84 octets of something, it seems
-        (Instead(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Timeout("no CONNACK within ")),
+        (Instead(&[0xFF; 32]), Malformed("the first packet is not CONNACK")),
+        (Instead(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Malformed("check that the port speaks MQTT")),
         (Instead(&[0xD0, 0]), Malformed("the first packet is not CONNACK")),
         (Instead(&[0x20, 0]), Malformed("a packet ends within a field")),
         (Instead(&[0x20, 0xFF, 0xFF, 0xFF, 0xFF, 1]), Malformed("remaining length has more than four octets")),

@@ -229,7 +229,7 @@ fn servers_with_the_wrong_certificate_learn_nothing() {
     let rig = Rig::enrolled(&RigOptions { server_lifetime: DAY, ..RigOptions::default() });
     rig.clock.skip_seconds(2 * DAY);
     let before = rig.records();
-    Certificate(|p| matches!(p, CertProblem::Expired { .. }), "certificate of TLS server")
+    Certificate(|p| matches!(p, CertProblem::Expired { .. }), "TLS server's certificate")
         .check(rig.publish(&mut rig.boot()));
     assert_eq!(rig.records(), before, "an expired broker costs the identity nothing");
 }

@@ -12,7 +12,7 @@ use host_tests::tls_world::{Device, HOST, NOW, rustls_server, valid, world};
 use identity_core::error::CertProblem;
 
 fn problem(problem: CertProblem) -> Error {
-    Error::Core(identity_core::Error::Certificate { which: "TLS server", problem })
+    Error::Core(identity_core::Error::Certificate { which: "TLS server's certificate", problem })
 }
 
 /// What a device that trusts the authority makes of a server that `behave`s on the octets of its honest identity.
@@ -160,7 +160,7 @@ fn refusal(ca: &Ca, identity: &Identity) -> CertProblem {
     let outcome = Device::trusting(ca).greet(address);
     server.join().expect("the server does not panic");
     match outcome {
-        Err(Error::Core(identity_core::Error::Certificate { which: "TLS server", problem })) => problem,
+        Err(Error::Core(identity_core::Error::Certificate { which: "TLS server's certificate", problem })) => problem,
         other => panic!("not a certificate error: {other:?}"),
     }
 }

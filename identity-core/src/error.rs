@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// A certificate was not accepted by this device.
     Certificate {
-        /// Which certificate, such as "issued certificate" or "EST server".
+        /// Which certificate, such as "issued certificate" or "TLS server's certificate".
         which: &'static str,
         /// Why.
         problem: CertProblem,
@@ -153,6 +153,16 @@ impl CertProblem {
     }
 }
 
+impl Error {
+    /// The same, where `octets` lie before what does not fit.
+    pub(crate) const fn behind(self, octets: usize) -> Self {
+        match self {
+            Self::NoSpace { what, wanted } => Self::NoSpace { what, wanted: wanted.saturating_add(octets) },
+            error => error,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -161,7 +171,7 @@ impl fmt::Display for Error {
             Self::Denied { by, code } => write!(f, "{by} refused with {}: {}", code.as_str(), code.hint()),
             Self::Unreachable { by, problem } => write!(f, "{by}: {problem}"),
             Self::Certificate { which, problem } => {
-                write!(f, "certificate of {which}: {}", problem.advice())?;
+                write!(f, "{which}: {}", problem.advice())?;
                 match problem {
                     CertProblem::Expired { not_after: t, now } if *t > 0 => write!(f, " (notAfter {t}, now {now})"),
                     CertProblem::NotYetValid { not_before: t, now } if *t > 0 => {

@@ -1,7 +1,11 @@
 //! Records in flash: their names and their CBOR. The format is written down in `docs/flash-format.md`.
 
+mod registration;
+
+pub use registration::{RegisteredClient, Registration, read_registration, write_client, write_registration};
+
 use crate::Error;
-use crate::keys::{Digest, Slot};
+use crate::keys::{Digest, PublicKey, Slot};
 use crate::time::UnixTime;
 use crate::x509::der::slide;
 use crate::x509::verify::Issued;
@@ -23,6 +27,8 @@ pub enum Record {
     Floor,
     /// The refresh token, sealed; for the authorization server that gave it.
     Refresh,
+    /// The client registration, sealed: where it is managed, and the registration access token for that (RFC 7592).
+    Registration,
     /// The credential of a slot.
     Credential(Slot),
     /// The sealed private key of a slot; written and read by the driver for its key store.
@@ -38,6 +44,7 @@ impl Record {
             Self::Anchors => 0x02,
             Self::Floor => 0x03,
             Self::Refresh => 0x04,
+            Self::Registration => 0x05,
             Self::Credential(slot) => 0x10 + slot.number(),
             Self::Key(slot) => 0x20 + slot.number(),
         }
@@ -46,7 +53,7 @@ impl Record {
     /// Whether the driver seals it with the key store before it is written, and opens it after it was read.
     #[must_use]
     pub const fn is_sealed(self) -> bool {
-        matches!(self, Self::Refresh)
+        matches!(self, Self::Refresh | Self::Registration)
     }
 
     /// Its name in errors and logs.
@@ -57,22 +64,25 @@ impl Record {
             Self::Anchors => "trust anchors",
             Self::Floor => "clock floor",
             Self::Refresh => "refresh token",
+            Self::Registration => "client registration",
             Self::Credential(_) => "credential",
             Self::Key(_) => "sealed key",
         }
     }
 }
 
-/// What enrolment yielded, read in place from its record.
+/// What enrolment yielded, read in place from its record: certificates, or a client registration.
 #[derive(Clone, Copy)]
 pub struct Credential<'a> {
-    /// The certificates as issued, concatenated DER: the device's own and any intermediates.
+    /// The certificates as issued, concatenated DER: the device's own and any intermediates; empty for a registration.
     pub certificates: &'a [u8],
-    /// The device's own certificate among them, DER.
+    /// The device's own certificate among them, DER; empty for a registration.
     pub leaf: &'a [u8],
-    /// Start of validity.
+    /// The registered client, if the credential is a registration.
+    pub client: Option<RegisteredClient<'a>>,
+    /// Start of validity; for a registration, when it was made.
     pub not_before: UnixTime,
-    /// End of validity.
+    /// End of validity; [`UnixTime::NEVER`] for a registration.
     pub not_after: UnixTime,
 }
 
@@ -115,8 +125,9 @@ pub fn write_credential(issued: &Issued, buffer: &mut [u8], length: usize) -> Re
 /// [`Error::Stored`] if it is missing, damaged or incomplete; [`Error::Newer`] if its version is above [`VERSION`].
 pub fn read_credential(octets: &[u8]) -> Result<Credential<'_>, Error> {
     let (mut certificates, mut leaf, mut not_before, mut not_after) = (None, None, None, None);
-    fields("credential", octets, |key, d| {
-        match key {
+    let (mut id, mut key, mut issuer) = (None, None, None);
+    fields("credential", octets, |field, d| {
+        match field {
             1 => certificates = Some(d.bytes()?),
             2 => {
                 let pair = d.array()? == Some(2);
@@ -124,18 +135,24 @@ pub fn read_credential(octets: &[u8]) -> Result<Credential<'_>, Error> {
             }
             3 => not_before = Some(UnixTime(d.u64()?)),
             4 => not_after = Some(UnixTime(d.u64()?)),
+            5 => id = Some(d.str()?),
+            6 => key = d.bytes()?.first_chunk().copied(),
+            7 => issuer = d.bytes()?.first_chunk(),
             _ => d.skip()?,
         }
         Ok(())
     })?;
     let missing = Error::Stored { what: "credential", problem: "a field is missing or out of range; enrol again" };
-    let (Some(certificates), Some((start, end)), Some(not_before), Some(not_after)) =
-        (certificates, leaf, not_before, not_after)
-    else {
+    let not_before = not_before.ok_or(missing)?;
+    if let (Some(id), Some(key), Some(issuer)) = (id, key, issuer) {
+        let client = Some(RegisteredClient { issuer, id, key: PublicKey(key) });
+        return Ok(Credential { certificates: &[], leaf: &[], client, not_before, not_after: UnixTime::NEVER });
+    }
+    let (Some(certificates), Some((start, end)), Some(not_after)) = (certificates, leaf, not_after) else {
         return Err(missing);
     };
     let leaf = certificates.get(start as usize..end as usize).ok_or(missing)?;
-    Ok(Credential { certificates, leaf, not_before, not_after })
+    Ok(Credential { certificates, leaf, client: None, not_before, not_after })
 }
 
 /// Writes the live pointer: which slot is live. Storing it is the commit; its length in octets.
@@ -309,7 +326,7 @@ mod tests {
             assert_eq!(read_live(&room[..length]), Ok(slot));
             assert_eq!(
                 write_live(slot, &mut room[..length - 1]),
-                Err(Error::NoSpace { what: "live pointer", wanted: 56 })
+                Err(Error::NoSpace { what: "live pointer", wanted: 72 })
             );
         }
         assert_eq!(read_live(&[0xa3, 0, 1, 1, 1, 9, 0x82, 1, 2]), Ok(Slot::A), "unknown fields are skipped");

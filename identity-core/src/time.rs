@@ -24,6 +24,11 @@ impl Instant {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct UnixTime(pub u64);
 
+impl UnixTime {
+    /// The end of what does not end.
+    pub const NEVER: Self = Self(u64::MAX);
+}
+
 /// What is known of time at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {

@@ -42,6 +42,14 @@ impl<S: RawSource> SoftwareKeys<S> {
         Self { rng, secret, keys: [None, None, None] }
     }
 
+    /// The generator; after a failed health test its source is tried once more, from the start-up test (SP 800-90B §4.3).
+    fn rng(&mut self) -> Result<&mut Rng<S>, KeyError> {
+        if self.rng.fault().is_some() {
+            self.rng.restart()?;
+        }
+        Ok(&mut self.rng)
+    }
+
     fn place(&mut self, slot: Slot) -> &mut Option<(SecretKey, PublicKey)> {
         let [birth, a, b] = &mut self.keys;
         match slot {
@@ -93,7 +101,7 @@ impl<S: RawSource> KeyStore for SoftwareKeys<S> {
     type Error = KeyError;
 
     fn random(&mut self, into: &mut [u8]) -> Result<(), KeyError> {
-        Ok(self.rng.fill(into)?)
+        Ok(self.rng()?.fill(into)?)
     }
 
     fn generate(
@@ -102,7 +110,7 @@ impl<S: RawSource> KeyStore for SoftwareKeys<S> {
         public: &mut PublicKey,
         sealed: &mut [u8; SEALED_MAX],
     ) -> Result<usize, KeyError> {
-        let key = SecretKey::generate(self.rng.drbg()?)?;
+        let key = SecretKey::generate(self.rng()?.drbg()?)?;
         let octets = seal(&self.secret.0, slot, &key, self.rng.drbg()?)?;
         sealed.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
         *public = key.public();
@@ -127,6 +135,7 @@ impl<S: RawSource> KeyStore for SoftwareKeys<S> {
     }
 
     fn sign(&mut self, slot: Slot, digest: &Digest) -> Result<Signature, KeyError> {
+        self.rng()?;
         let [birth, a, b] = &self.keys;
         let key = match slot {
             Slot::Birth => birth,

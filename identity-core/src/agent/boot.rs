@@ -4,6 +4,7 @@ use super::backoff::Backoff;
 use super::{Enrolment, Ready, Shared, State, Step, WRONG_OUTCOME, failure};
 use crate::Error;
 use crate::agent::step::Outcome;
+use crate::config::Config;
 use crate::keys::{PublicKey, Slot};
 use crate::record::{self, Record};
 use crate::time::{Instant, Now};
@@ -91,13 +92,18 @@ impl Boot {
         }
     }
 
-    pub(super) fn done(&mut self, shared: &mut Shared<'_>, outcome: Outcome) -> Result<Option<State>, Error> {
+    pub(super) fn done(
+        &mut self,
+        config: &Config,
+        shared: &mut Shared<'_>,
+        outcome: Outcome,
+    ) -> Result<Option<State>, Error> {
         self.until = None;
         if let Outcome::Failed(failure) = outcome {
             // an identity is there: what is left to clean up is tried again at the next boot
             if let At::Leftover(live) | At::DestroyLeftover(live) = self.at {
                 shared.trouble = Some(failure.error);
-                return ready(shared, live);
+                return ready(config, shared, live);
             }
             return Err(failure.error);
         }
@@ -143,6 +149,11 @@ impl Boot {
                 };
                 let record = shared.memory.credential.get(..shared.credential).unwrap_or_default();
                 match record::read_credential(record) {
+                    // that of another backend stays where it is until its slot is filled
+                    Ok(credential) if !config.profile.enrol.accepts(&credential) => {
+                        shared.trouble.get_or_insert(OTHER_BACKEND);
+                        return Ok(self.unusable(slot, why));
+                    }
                     Ok(_) => At::Key(slot, why),
                     Err(newer @ Error::Newer { .. }) => return Err(newer),
                     Err(_) if outcome == Outcome::Absent && matches!(why, Why::Unnamed) => {
@@ -177,10 +188,10 @@ impl Boot {
             At::Repoint(slot) => At::Leftover(slot),
             At::Leftover(live) => match outcome {
                 Outcome::Done => At::DestroyLeftover(live),
-                Outcome::Absent => return ready(shared, live),
+                Outcome::Absent => return ready(config, shared, live),
                 _ => return Err(WRONG_OUTCOME),
             },
-            At::DestroyLeftover(live) => return ready(shared, live),
+            At::DestroyLeftover(live) => return ready(config, shared, live),
         };
         self.backoff.reset();
         Ok(None)
@@ -201,6 +212,11 @@ impl Boot {
 const LOST_KEY: Error = Error::Stored {
     what: "credential",
     problem: "its private key is missing or another; without a second credential the device enrols again",
+};
+
+const OTHER_BACKEND: Error = Error::Stored {
+    what: "credential",
+    problem: "it is of another backend than the profile's `enrol`; the device enrols anew",
 };
 
 fn loaded<'a>(shared: &'a Shared<'_>, outcome: Outcome) -> Result<Option<&'a [u8]>, Error> {
@@ -225,15 +241,14 @@ fn keep_anchors(shared: &mut Shared<'_>, length: usize) -> Result<(), Error> {
 }
 
 fn carries(shared: &Shared<'_>, public: &PublicKey) -> bool {
-    shared
-        .live_credential()
-        .and_then(|c| Certificate::parse(c.leaf).ok())
-        .and_then(|c| c.public_key())
-        .is_some_and(|key| key == *public)
+    let key = shared.live_credential().and_then(|credential| match credential.client {
+        Some(client) => Some(client.key),
+        None => Certificate::parse(credential.leaf).ok()?.public_key(),
+    });
+    key.is_some_and(|key| key == *public)
 }
 
-fn ready(shared: &mut Shared<'_>, slot: Slot) -> Result<Option<State>, Error> {
+fn ready(config: &Config, shared: &Shared<'_>, slot: Slot) -> Result<Option<State>, Error> {
     let credential = shared.live_credential().ok_or(Error::Stored { what: "credential", problem: "it was lost" })?;
-    let ready = Ready::new(slot, credential.not_before, credential.not_after);
-    Ok(Some(State::Ready(ready)))
+    Ok(Some(State::Ready(Ready::new(slot, &credential, config.profile.enrol))))
 }

@@ -1,21 +1,25 @@
-//! Enrolment and renewal: key → CSR → exchanges → check → store → commit → destroy the old key.
+//! Enrolment and renewal: key → CSR → exchanges → check → store → commit → destroy the old key. What is particular to
+//! [`certificates`], and to a client [`registration`] in their place, is below.
 //!
 //! A cut at any point leaves either the old identity or none and a clean start; the live slot is never written.
 
+mod certificates;
+mod registration;
+
 use super::backoff::Backoff;
-use super::{Ready, Shared, State, Step, WRONG_OUTCOME, client_of};
+use super::boot::Boot;
+use super::{Answer, Ready, Shared, State, Step, WRONG_OUTCOME, client_of};
 use crate::Error;
 use crate::agent::step::Outcome;
 use crate::config::Config;
-use crate::crypto::{self, sha256};
-use crate::enrol::{Context, Next, Stage};
-use crate::keys::Slot;
+use crate::crypto::sha256;
+use crate::enrol::{Context, Manage, Next, Stage};
+use crate::keys::{PublicKey, Slot};
 use crate::record::{self, Record};
 use crate::time::{Instant, Judge, Now, UnixTime};
 use crate::trust::Anchors;
-use crate::x509::cert::Certificate;
-use crate::x509::csr::{self, CsrRequest};
-use crate::x509::verify::accept_issued;
+use crate::x509::csr;
+use registration::Forget;
 
 /// One enrolment, from the first step to the commit.
 pub(super) struct Enrolment {
@@ -25,6 +29,10 @@ pub(super) struct Enrolment {
     live: Option<Slot>,
     /// Whether the live identity vouches for the new one; else the bootstrap does.
     renewal: bool,
+    /// What else is done with the registration; nothing is enrolled then, and nothing tried twice.
+    manage: Option<Manage>,
+    /// The key of the slot being filled, once it is made: what is shared is not ours alone.
+    key: PublicKey,
     /// When the live identity ended, if that is why it does not.
     ended: Option<UnixTime>,
     phase: Phase,
@@ -38,9 +46,11 @@ enum Phase {
     /// Load the certificate to present: the live one, or the birth one.
     Identity,
     Ask(Stage),
+    /// Load the record of the client registration.
+    Recall(Stage),
     /// At a first enrolment a key that a cut left behind is used again, so that a CSR awaiting approval stays the same.
-    Lookup(Stage),
-    Generate(Stage),
+    Lookup(Made),
+    Generate(Made),
     Sign {
         /// Octets of the CertificationRequestInfo in `memory.request`.
         info: usize,
@@ -51,6 +61,11 @@ enum Phase {
         record: usize,
         then: Stage,
     },
+    /// Seal and store the first `record` octets of `memory.reply`: the record of the client registration.
+    StoreRegistration {
+        record: usize,
+        flaw: Option<Error>,
+    },
     /// Store the first `record` octets of `memory.reply`; `memory.credential` holds the live credential up to the commit.
     StoreCredential {
         record: usize,
@@ -59,19 +74,46 @@ enum Phase {
         record: usize,
     },
     DestroyOld,
+    /// The registration has ended: forget what is left of it.
+    Forget(Forget),
+}
+
+/// What is made of a key.
+#[derive(Clone, Copy)]
+enum Made {
+    Csr(Stage),
+    /// What [`crate::enrol::Enrol::compose`] writes; it needs the first `length` octets of `memory.reply`.
+    Composed {
+        length: usize,
+        then: Stage,
+    },
 }
 
 impl Enrolment {
     /// A first enrolment into `fill`; `live` is the slot that the pointer names, if any, however useless.
     pub(super) const fn first(fill: Slot, live: Option<Slot>) -> Self {
-        let (phase, backoff) = (Phase::Identity, Backoff::new());
-        Self { fill, live, renewal: false, ended: None, phase, until: None, backoff }
+        Self {
+            fill,
+            live,
+            renewal: false,
+            manage: None,
+            key: PublicKey::EMPTY,
+            ended: None,
+            phase: Phase::Identity,
+            until: None,
+            backoff: Backoff::new(),
+        }
     }
 
     /// Renewal of the live slot. An expired certificate vouches for nothing: the bootstrap does.
     pub(super) fn renewal(live: Slot, not_after: UnixTime, judge: Judge) -> Self {
         let expired = judge.at_least() >= not_after;
         Self { renewal: !expired, ended: expired.then_some(not_after), ..Self::first(live.other(), Some(live)) }
+    }
+
+    /// What else can be done with the registration of the live slot.
+    pub(super) const fn managing(live: Slot, what: Manage) -> Self {
+        Self { renewal: true, manage: Some(what), ..Self::first(live.other(), Some(live)) }
     }
 
     /// Until when it waits, if it does.
@@ -82,13 +124,25 @@ impl Enrolment {
     /// The live slot, while its credential is in memory and can serve: between the tries of a renewal.
     pub(super) fn serves(&self, now: Now) -> Option<Slot> {
         self.waits_until(now)?;
-        let loaded = !matches!(self.phase, Phase::Identity | Phase::DestroyOld);
+        let loaded = !matches!(self.phase, Phase::Identity | Phase::DestroyOld | Phase::Forget(_));
         self.live.filter(|_| self.renewal && loaded)
+    }
+
+    /// Whether others may use what is shared while it waits: nothing is kept there between two steps but the request.
+    pub(super) fn shares(&self, now: Now) -> Option<Slot> {
+        self.serves(now).filter(|_| matches!(self.phase, Phase::Ask(_)))
     }
 
     /// Whether nothing was issued yet.
     const fn is_asking(&self) -> bool {
-        !matches!(self.phase, Phase::StoreCredential { .. } | Phase::Commit { .. } | Phase::DestroyOld)
+        !matches!(
+            self.phase,
+            Phase::StoreRegistration { .. }
+                | Phase::StoreCredential { .. }
+                | Phase::Commit { .. }
+                | Phase::DestroyOld
+                | Phase::Forget(_)
+        )
     }
 
     /// The identity that vouches for a renewal and its end, if that has passed meanwhile.
@@ -129,12 +183,14 @@ impl Enrolment {
                 Step::Load { record: Record::Credential(self.identity()), into: shared.memory.credential }
             }
             Phase::Ask(stage) => self.exchange(config, shared, now, stage),
+            Phase::Recall(_) => Step::Load { record: Record::Registration, into: shared.memory.reply },
             Phase::Lookup(_) => Step::Public { slot: self.fill, into: &mut shared.public },
             Phase::Generate(_) => Step::Generate { slot: self.fill, into: &mut shared.public },
             Phase::Sign { .. } => Step::Sign { slot: self.fill, digest: &shared.digest, into: &mut shared.signature },
             Phase::StoreAnchors { record, .. } => {
                 Step::Store { record: Record::Anchors, bytes: shared.memory.reply.get(..record).unwrap_or_default() }
             }
+            Phase::StoreRegistration { record, .. } => registration::seal(shared, record),
             Phase::StoreCredential { record } => Step::Store {
                 record: Record::Credential(self.fill),
                 bytes: shared.memory.reply.get(..record).unwrap_or_default(),
@@ -144,6 +200,7 @@ impl Enrolment {
                 Step::Store { record: Record::Live, bytes: shared.memory.request.get(..length).unwrap_or_default() }
             }
             Phase::DestroyOld => Step::Destroy { slot: self.fill.other() },
+            Phase::Forget(what) => what.step(self.fill.other()),
         }
     }
 
@@ -174,7 +231,7 @@ impl Enrolment {
         self.phase = match (self.phase, outcome) {
             // the new identity is committed: the old key is tried again at the next boot
             (Phase::DestroyOld, Outcome::Failed(failure)) => {
-                return self.ready(shared, now, Some(failure.error)).map(Some);
+                return self.ready(config, shared, now, Some(failure.error)).map(Some);
             }
             (_, Outcome::Failed(failure)) => return Err(failure.error),
             (Phase::Identity, Outcome::Loaded(_) | Outcome::Absent) => {
@@ -182,8 +239,17 @@ impl Enrolment {
                     Outcome::Loaded(length) => length.min(shared.memory.credential.len()),
                     _ => 0,
                 };
-                let next = config.profile.enrol.start(&self.context(config, shared, now))?;
-                self.follow(next, shared, now, None)?
+                let next = match self.manage {
+                    Some(what) => config.profile.enrol.manage(what)?,
+                    None => config.profile.enrol.start(&self.context(config, shared, now))?,
+                };
+                self.follow(next, config, shared, now, None)?
+            }
+            (Phase::Recall(stage), Outcome::Loaded(_) | Outcome::Absent) => {
+                let length = if let Outcome::Loaded(length) = outcome { length } else { 0 };
+                let record = shared.memory.reply.get(..length).unwrap_or_default();
+                let next = config.profile.enrol.recall(stage, record)?;
+                self.follow(next, config, shared, now, None)?
             }
             (Phase::Ask(stage), Outcome::Reply(reply)) => {
                 let judge = shared.judge(now);
@@ -203,11 +269,19 @@ impl Enrolment {
                     Next::Anchors { length, then } => self.adopt_anchors(shared, length, then)?,
                     Next::Issued { length } => self.accept(config, shared, now, length)?,
                     // a date is meant by the server's clock, whatever ours shows
-                    other => self.follow(other, shared, now, reply.date.or(now.wall))?,
+                    other => self.follow(other, config, shared, now, reply.date.or(now.wall))?,
                 }
             }
             (Phase::Lookup(then), Outcome::Absent) => Phase::Generate(then),
-            (Phase::Lookup(then) | Phase::Generate(then), Outcome::Done) => {
+            (Phase::Lookup(made) | Phase::Generate(made), Outcome::Done) => {
+                self.key = shared.public;
+                let then = match made {
+                    Made::Csr(then) => then,
+                    Made::Composed { length, then } => {
+                        self.phase = self.compose(config, shared, length, then)?;
+                        return Ok(None);
+                    }
+                };
                 let info = self.request(config, shared)?;
                 shared.digest = sha256(shared.memory.request.get(..info).unwrap_or_default());
                 Phase::Sign { info, then }
@@ -218,6 +292,14 @@ impl Enrolment {
                 Phase::Ask(then)
             }
             (Phase::StoreAnchors { then, .. }, Outcome::Done) => Phase::Ask(then),
+            (Phase::StoreRegistration { record, flaw }, Outcome::Done) => {
+                // the registration is safe: whatever is wrong now, the next try begins with it
+                self.phase = Phase::Identity;
+                match self.registered(shared, now, record, flaw)? {
+                    Some(phase) => phase,
+                    None => return self.ready(config, shared, now, None).map(Some),
+                }
+            }
             (Phase::StoreCredential { record }, Outcome::Done) => Phase::Commit { record },
             (Phase::Commit { record }, Outcome::Done) => {
                 let Shared { memory, credential, .. } = &mut *shared;
@@ -225,40 +307,70 @@ impl Enrolment {
                 memory.credential.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
                 *credential = record;
                 if self.live.is_none() {
-                    return self.ready(shared, now, None).map(Some);
+                    return self.ready(config, shared, now, None).map(Some);
                 }
                 Phase::DestroyOld
             }
-            (Phase::DestroyOld, Outcome::Done) => return self.ready(shared, now, None).map(Some),
+            (Phase::DestroyOld, Outcome::Done) => return self.ready(config, shared, now, None).map(Some),
+            (Phase::Forget(what), Outcome::Done) => match what.next() {
+                Some(next) => Phase::Forget(next),
+                None => {
+                    shared.credential = 0;
+                    shared.answer = Some(Ok(Answer::Unregistered));
+                    return Ok(Some(State::Left));
+                }
+            },
             _ => return Err(WRONG_OUTCOME),
         };
         Ok(None)
     }
 
-    /// The committed identity, and what went wrong after the commit.
-    fn ready(&self, shared: &mut Shared<'_>, now: Now, trouble: Option<Error>) -> Result<State, Error> {
+    /// The live identity, and what went wrong after the commit.
+    fn ready(
+        &self,
+        config: &Config,
+        shared: &mut Shared<'_>,
+        now: Now,
+        trouble: Option<Error>,
+    ) -> Result<State, Error> {
         let credential = shared.live_credential().ok_or(WRONG_OUTCOME)?;
-        let ready = Ready::new(self.fill, credential.not_before, credential.not_after);
+        let slot = if self.manage.is_some() { self.fill.other() } else { self.fill };
+        let ready = Ready::new(slot, &credential, config.profile.enrol);
         shared.trouble = trouble;
         Ok(State::Ready(ready.rested(now, shared.judge(now))))
+    }
+
+    /// After something else than an enrolment failed: the live slot, to boot from.
+    pub(super) fn gave_up(&self) -> Option<State> {
+        self.manage.map(|_| State::Boot(Boot::again(self.fill.other())))
     }
 
     /// The phase that `next` asks for.
     fn follow(
         &mut self,
         next: Next,
+        config: &Config,
         shared: &mut Shared<'_>,
         now: Now,
         wall: Option<UnixTime>,
     ) -> Result<Phase, Error> {
+        let key = |made| if self.renewal { Phase::Generate(made) } else { Phase::Lookup(made) };
         Ok(match next {
             Next::Ask(stage) => {
                 self.backoff.reset();
                 Phase::Ask(stage)
             }
             // a renewal takes a new key; whatever the slot holds is from an earlier life
-            Next::Csr(then) if self.renewal => Phase::Generate(then),
-            Next::Csr(then) => Phase::Lookup(then),
+            Next::Csr(then) => key(Made::Csr(then)),
+            Next::Compose { length, key: true, then } => key(Made::Composed { length, then }),
+            Next::Compose { length, key: false, then } => self.compose(config, shared, length, then)?,
+            Next::Recall(stage) => Phase::Recall(stage),
+            Next::Registered { length, flaw } => {
+                self.backoff.reset();
+                Phase::StoreRegistration { record: length, flaw }
+            }
+            Next::Gone => Phase::Forget(Forget::FIRST),
+            Next::Later { why, .. } if self.manage.is_some() => return Err(why),
             Next::Later { retry_after, stage, why } => {
                 shared.trouble = Some(why);
                 let wait = self.backoff.as_asked(retry_after, wall, &shared.device);
@@ -267,46 +379,6 @@ impl Enrolment {
             }
             Next::Anchors { .. } | Next::Issued { .. } => return Err(WRONG_OUTCOME),
         })
-    }
-
-    fn adopt_anchors(&mut self, shared: &mut Shared<'_>, length: usize, then: Stage) -> Result<Phase, Error> {
-        let memory = &mut shared.memory;
-        let certificates = memory.reply.get(..length).unwrap_or_default();
-        let room = memory
-            .anchors
-            .get_mut(..length)
-            .ok_or(Error::NoSpace { what: "trust anchors (memory::ANCHORS)", wanted: length })?;
-        room.iter_mut().zip(certificates).for_each(|(to, from)| *to = *from);
-        shared.anchors = length;
-        self.backoff.reset();
-        let record = record::write_anchors(memory.anchors.get(..length).unwrap_or_default(), memory.reply)?;
-        Ok(Phase::StoreAnchors { record, then })
-    }
-
-    /// Writes what is to be signed: at renewal with the names that the CA gave (RFC 7030 §4.2.2), else with ours.
-    fn request(&self, config: &Config, shared: &mut Shared<'_>) -> Result<usize, Error> {
-        let Shared { memory, credential, public, .. } = shared;
-        match client_of(memory.credential.get(..*credential), self.fill).filter(|_| self.renewal) {
-            Some(live) => csr::write_renewal(&Certificate::parse(live.certificate)?, public, memory.request),
-            None => {
-                csr::write_info(&CsrRequest { subject: config.subject, names: config.names, public }, memory.request)
-            }
-        }
-    }
-
-    /// Checks the issued certificates against key, anchors, purpose and dates; only then are they made a record.
-    fn accept(&mut self, config: &Config, shared: &mut Shared<'_>, now: Now, length: usize) -> Result<Phase, Error> {
-        let certificates = shared.memory.reply.get(..length).unwrap_or_default();
-        let issued =
-            accept_issued(crypto::ALGORITHMS, certificates, &shared.public, shared.anchors(config), shared.judge(now))?;
-        let memory = &mut shared.memory;
-        let record = record::write_credential(&issued, memory.reply, length)?;
-        let room = memory.credential.len();
-        if record > room {
-            return Err(Error::NoSpace { what: "the issued certificates (memory::CREDENTIAL)", wanted: record });
-        }
-        self.backoff.reset();
-        Ok(Phase::StoreCredential { record })
     }
 
     /// Waits before trying the same phase again.

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! Boot ──no identity──▶ Enrolment ──committed──▶ Ready ──due──▶ Enrolment (renewal) ──▶ Ready
-//!   └──────identity found─────────────────────────▶┘
+//!   └──────identity found─────────────────────────▶┘      ├──registration ended──▶ Left ──▶ Boot
 //! ```
 
+mod access;
 mod backoff;
 mod boot;
 mod call;
@@ -18,10 +19,12 @@ use crate::config::Config;
 use crate::enrol::Path;
 use crate::keys::{Digest, PublicKey, Signature, Slot};
 use crate::memory::Lent;
+use crate::oauth::reply::read_refusal;
 use crate::record::{self, Credential};
 use crate::session::{Login, SessionContext};
 use crate::time::{Instant, Judge, Now, UnixTime};
 use crate::trust::Anchors;
+pub use access::Answer;
 use boot::Boot;
 use enrolment::Enrolment;
 use ready::Ready;
@@ -54,6 +57,8 @@ enum State {
     Boot(Boot),
     Enrolment(Enrolment),
     Ready(Ready),
+    /// The registration has ended: nothing is done before the application knows.
+    Left,
     Stuck(Error),
 }
 
@@ -77,6 +82,8 @@ struct Shared<'m> {
     nonce: Nonce,
     /// The last failure, until something succeeds.
     trouble: Option<Error>,
+    /// What the application asked for and has not taken.
+    answer: Option<Result<Answer, Error>>,
 }
 
 /// What the application may know.
@@ -96,9 +103,9 @@ pub enum Status {
     Ready {
         /// The live slot.
         slot: Slot,
-        /// Start of its certificate's validity.
+        /// Start of its certificate's validity, or when the client was registered.
         not_before: UnixTime,
-        /// End of its certificate's validity.
+        /// End of its certificate's validity; [`UnixTime::NEVER`] for a client registration.
         not_after: UnixTime,
     },
     /// A person is needed.
@@ -122,6 +129,7 @@ impl<'m> Agent<'m> {
             floor: config.built,
             nonce: Nonce::NONE,
             trouble: None,
+            answer: None,
         };
         let (state, tokens) = (State::Boot(Boot::new()), Tokens::new());
         let mut agent = Self { config, state, tokens, turn: Turn::State, shared, idle: false };
@@ -134,6 +142,11 @@ impl<'m> Agent<'m> {
 
     /// The next step. Asking again gives the same step until `done` is called or time passes.
     pub fn poll(&mut self, now: Now) -> Step<'_> {
+        if matches!(self.shared.answer, Some(Ok(Answer::Keys(_)))) {
+            // they lie where the next reply would
+            self.idle = true;
+            return Step::Idle { until: Instant(u64::MAX) };
+        }
         let shared = &mut self.shared;
         let judge = shared.judge(now);
         // the only changes that time alone makes: renewal is due, the identity that vouches for it has expired, or the clock
@@ -165,11 +178,14 @@ impl<'m> Agent<'m> {
             let step = self.tokens.step(self.config, shared, slot, now);
             return step.unwrap_or(Step::Idle { until });
         }
+        if matches!(self.state, State::Enrolment(_)) {
+            self.tokens.interrupt();
+        }
         let step = match &mut self.state {
             State::Boot(boot) => boot.step(shared, now),
             State::Enrolment(enrolment) => enrolment.step(self.config, shared, now),
             State::Ready(ready) => ready.step(shared, now),
-            State::Stuck(_) => Step::Idle { until: Instant(u64::MAX) },
+            State::Left | State::Stuck(_) => Step::Idle { until: Instant(u64::MAX) },
         };
         self.idle = matches!(step, Step::Idle { .. });
         step
@@ -188,10 +204,10 @@ impl<'m> Agent<'m> {
             return self.tokens.done(self.config, &mut self.shared, now, outcome);
         }
         let next = match &mut self.state {
-            State::Boot(boot) => boot.done(&mut self.shared, outcome),
+            State::Boot(boot) => boot.done(self.config, &mut self.shared, outcome),
             State::Enrolment(enrolment) => enrolment.done(self.config, &mut self.shared, now, outcome),
             State::Ready(ready) => ready.done(&mut self.shared, outcome),
-            State::Stuck(_) => Ok(None),
+            State::Left | State::Stuck(_) => Ok(None),
         };
         match next {
             Ok(None) => Ok(()),
@@ -207,13 +223,23 @@ impl<'m> Agent<'m> {
                     // the server stumbled (RFC 9110 §15.5.9, §15.6), and may stand again in a moment
                     _ => matches!(error, Error::Refused { code: 408 | 429 | 500 | 502..=504, .. }),
                 };
+                if let (State::Enrolment(_), Outcome::Reply(reply)) = (&self.state, outcome) {
+                    // for its words
+                    let _ = read_refusal("", &reply, self.shared.memory.reply, &mut self.tokens.words);
+                }
                 match &mut self.state {
                     // nothing may be overwritten
                     _ if newer => self.state = State::Stuck(error),
-                    State::Enrolment(enrolment) => enrolment.failed(&self.shared, now, !transient),
+                    State::Enrolment(enrolment) => match enrolment.gave_up() {
+                        Some(state) => {
+                            self.shared.answer = Some(Err(error));
+                            self.state = state;
+                        }
+                        None => enrolment.failed(&self.shared, now, !transient),
+                    },
                     State::Boot(boot) if transient => boot.failed(&self.shared, now),
                     State::Boot(_) => self.state = State::Stuck(error),
-                    State::Ready(_) | State::Stuck(_) => {}
+                    State::Ready(_) | State::Left | State::Stuck(_) => {}
                 }
                 Err(error)
             }
@@ -227,6 +253,7 @@ impl<'m> Agent<'m> {
             State::Boot(boot) => self.working(boot.waits_until(now)),
             State::Enrolment(enrolment) => self.working(enrolment.waits_until(now)),
             State::Ready(r) => Status::Ready { slot: r.slot, not_before: r.not_before, not_after: r.not_after },
+            State::Left => Status::Waiting { until: Instant(u64::MAX), trouble: None },
             State::Stuck(error) => Status::Stuck(*error),
         }
     }
@@ -241,58 +268,20 @@ impl<'m> Agent<'m> {
         self.shared.trouble
     }
 
-    /// Asks for a token: poll then, and [`token`](Self::token) gives it once it is there. It is renewed as long as it is
-    /// asked for again.
-    ///
-    /// # Errors
-    /// [`Error::NoSpace`] if too many are wanted at once.
-    pub fn want(&mut self, want: Want, now: Now) -> Result<(), Error> {
-        self.tokens.want(want, false, self.shared.memory.tokens, now)
-    }
-
-    /// A token that is valid now; none until one came.
+    /// The slot of the live key, while it can serve.
     #[must_use]
-    pub fn token(&self, want: &Want, now: Now) -> Option<Token<'_>> {
-        self.tokens.token(want, self.shared.memory.tokens, now)
+    pub fn slot(&self, now: Now) -> Option<Slot> {
+        match &self.state {
+            State::Ready(ready) => Some(ready.slot),
+            State::Enrolment(enrolment) => enrolment.serves(now),
+            State::Boot(_) | State::Left | State::Stuck(_) => None,
+        }
     }
 
-    /// Until when nothing is fetched for a want, and why; none if there is nothing to wait for.
-    #[must_use]
-    pub fn token_waits(&self, want: &Want, now: Now) -> Option<(Instant, Option<Error>)> {
-        self.tokens.waiting(want, now)
-    }
-
-    /// A server refused the token of a want: it is dropped, and fetched anew when it is asked for.
-    pub fn token_refused(&mut self, want: &Want, now: Now) {
-        self.tokens.refused(want, &mut self.shared, now);
-    }
-
-    /// A server took the token of a want.
-    pub fn token_accepted(&mut self, want: &Want) {
-        self.tokens.accepted(want);
-    }
-
-    /// What a person enters where to let the device in, while one is awaited.
-    #[must_use]
-    pub fn user_code(&self, now: Now) -> Option<UserCode<'_>> {
-        self.tokens.user_code(self.shared.memory.tokens, now)
-    }
-
-    /// The words of the authorization server that refused last: its error code and description; empty if there are none.
-    #[must_use]
-    pub fn words(&self) -> &str {
-        self.tokens.words.as_str()
-    }
-
-    /// The live identity, while it can serve.
+    /// The live certificate, while it can serve; none for a client registration.
     #[must_use]
     pub fn identity(&self, now: Now) -> Option<ClientIdentity<'_>> {
-        let slot = match &self.state {
-            State::Ready(ready) => ready.slot,
-            State::Enrolment(enrolment) => enrolment.serves(now)?,
-            State::Boot(_) | State::Stuck(_) => return None,
-        };
-        self.shared.client(slot)
+        self.shared.client(self.slot(now)?)
     }
 
     /// Whom the device trusts to name servers: configured and fetched.
@@ -301,26 +290,13 @@ impl<'m> Agent<'m> {
         self.shared.anchors(self.config)
     }
 
-    /// Wall time for what an OAuth server judges: its own clock, if it told; else the device's.
-    #[must_use]
-    pub fn time(&self, now: Now) -> UnixTime {
-        self.tokens.time(&self.shared, now)
-    }
-
-    /// What the session's token is, if it needs one.
-    #[must_use]
-    pub fn session_want(&self) -> Option<Want> {
-        let source = self.config.profile.token?;
-        self.config.profile.session.needs_token().then_some(Want { source, scope: source.scope() })
-    }
-
     /// Everything a connection to the broker needs, when there is a usable identity, and a token if the
     /// session needs one.
     ///
     /// # Errors
     /// [`Error::Misuse`] if the session's configuration is wrong.
     pub fn session(&self, now: Now) -> Option<Result<Login<'_>, Error>> {
-        let client = self.identity(now)?;
+        let client = self.shared.client(self.slot(now)?);
         let token = match self.session_want() {
             Some(want) => Some(self.token(&want, now)?.secret),
             None => None,
@@ -365,6 +341,11 @@ impl Shared<'_> {
         record::read_credential(self.memory.credential.get(..self.credential)?).ok()
     }
 
+    /// The credential record in memory; empty if there is none.
+    fn credential(&self) -> &[u8] {
+        self.memory.credential.get(..self.credential).unwrap_or_default()
+    }
+
     fn client(&self, slot: Slot) -> Option<ClientIdentity<'_>> {
         client_of(self.memory.credential.get(..self.credential), slot)
     }
@@ -373,7 +354,7 @@ impl Shared<'_> {
 /// The identity in a credential record.
 fn client_of(record: Option<&[u8]>, slot: Slot) -> Option<ClientIdentity<'_>> {
     let credential = record::read_credential(record?).ok()?;
-    Some(ClientIdentity { slot, certificate: credential.leaf })
+    Some(ClientIdentity { slot, certificate: credential.leaf }).filter(|_| credential.client.is_none())
 }
 
 impl State {
@@ -381,8 +362,8 @@ impl State {
     fn idles(&self, shared: &Shared<'_>, now: Now) -> Option<(Slot, Instant)> {
         match self {
             Self::Ready(ready) => Some((ready.slot, ready.idles(shared, now)?)),
-            Self::Enrolment(enrolment) => Some((enrolment.serves(now)?, enrolment.waits_until(now)?)),
-            Self::Boot(_) | Self::Stuck(_) => None,
+            Self::Enrolment(enrolment) => Some((enrolment.shares(now)?, enrolment.waits_until(now)?)),
+            Self::Boot(_) | Self::Left | Self::Stuck(_) => None,
         }
     }
 }

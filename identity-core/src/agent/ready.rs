@@ -3,8 +3,9 @@
 use super::{Shared, State, Step, failure};
 use crate::Error;
 use crate::agent::step::Outcome;
+use crate::enrol::Enrol;
 use crate::keys::Slot;
-use crate::record::{self, Record};
+use crate::record::{self, Credential, Record};
 use crate::time::{Instant, Judge, Now, UnixTime};
 
 /// The share of a certificate's life after which it is renewed: 2/3.
@@ -13,7 +14,8 @@ const RENEW_AFTER: (u64, u64) = (2, 3);
 /// backdate a certificate, or cut it to its own end, so that two thirds of its life have passed when it is issued.
 const REST_S: (u64, u64) = (60, 3_600);
 /// How far trusted time must have passed the stored floor before it is written again: a day, for the flash's sake.
-const FLOOR_EVERY_S: u64 = 86_400;
+const FLOOR_EVERY_S: u64 = DAY_S;
+const DAY_S: u64 = 86_400;
 /// How long to idle without a wall clock before looking again, in seconds.
 const BLIND_S: u64 = 3_600;
 
@@ -29,10 +31,17 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    pub(super) fn new(slot: Slot, not_before: UnixTime, not_after: UnixTime) -> Self {
-        let life = not_after.0.saturating_sub(not_before.0);
-        let (share, of) = RENEW_AFTER;
-        let renew_at = UnixTime(not_before.0.saturating_add((life / of).saturating_mul(share)));
+    pub(super) fn new(slot: Slot, credential: &Credential<'_>, enrol: &dyn Enrol) -> Self {
+        let (not_before, not_after) = (credential.not_before, credential.not_after);
+        let life = match (credential.client, enrol.rotate_after_days()) {
+            (None, _) => {
+                let (share, of) = RENEW_AFTER;
+                (not_after.0.saturating_sub(not_before.0) / of).saturating_mul(share)
+            }
+            (Some(_), Some(days)) => u64::from(days).saturating_mul(DAY_S),
+            (Some(_), None) => u64::MAX,
+        };
+        let renew_at = UnixTime(not_before.0.saturating_add(life));
         Self { slot, not_before, not_after, renew_at, rested: Instant(0), writing: None }
     }
 
@@ -50,7 +59,9 @@ impl Ready {
     /// Until when there is nothing to do but wait; none if a record is to be written.
     pub(super) fn idles(&self, shared: &Shared<'_>, now: Now) -> Option<Instant> {
         let Some(wall) = now.wall else { return Some(now.mono.after_seconds(BLIND_S).max(self.rested)) };
-        if self.writing.is_some() || wall.0.saturating_sub(shared.floor.0) >= FLOOR_EVERY_S {
+        // a floor at which the identity is due would make a lie about time last: it might cost the identity itself
+        let harmless = wall < self.renew_at;
+        if self.writing.is_some() || harmless && wall.0.saturating_sub(shared.floor.0) >= FLOOR_EVERY_S {
             return None;
         }
         let due = self.renew_at.0.saturating_sub(wall.0);

@@ -80,6 +80,8 @@ codes! {
     /// RFC 7591 §3.2.2
     InvalidClientMetadata = "invalid_client_metadata": "the server does not accept what the device registers; compare with its registration policy",
     /// RFC 7591 §3.2.2
+    InvalidSoftwareStatement = "invalid_software_statement": "the server finds the software statement wrong; check its issuer, signature and dates",
+    /// RFC 7591 §3.2.2
     UnapprovedSoftwareStatement = "unapproved_software_statement": "the server does not accept the software statement",
     /// RFC 7009 §2.2.1
     UnsupportedTokenType = "unsupported_token_type": "the server cannot revoke this kind of token",
@@ -100,7 +102,7 @@ pub struct Words {
 impl Words {
     const MOST: usize = 160;
     /// None.
-    pub(crate) const NONE: Self = Self { text: [0; Self::MOST], length: 0 };
+    pub const NONE: Self = Self { text: [0; Self::MOST], length: 0 };
 
     /// Puts another text behind, after `: ` if there is something before. What is not printable ASCII becomes `?`.
     pub(crate) fn add(&mut self, text: Text<'_>) {

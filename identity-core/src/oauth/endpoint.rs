@@ -4,7 +4,7 @@ use super::source::{ClientAuth, Provider};
 use super::url::Url;
 use crate::Error;
 use crate::enrol::Path;
-use crate::wire::json::{self, Text};
+use crate::wire::json::{self, Object, Text};
 use core::fmt::Write;
 
 /// For errors.
@@ -81,17 +81,11 @@ pub const ENDPOINTS: usize = Endpoint::ALL.len() * (URL + 1);
 /// # Errors
 /// [`Error::Malformed`] if it is no JSON object, names another issuer, or has an endpoint that may not be used.
 pub fn read_metadata(provider: &Provider, body: &[u8], into: &mut [u8]) -> Result<usize, Error> {
-    let malformed = |problem| Error::Malformed { what: WHAT, problem };
-    let metadata = json::object(WHAT, body)?;
-    let issuer = metadata.text("issuer")?.ok_or(malformed("it names no issuer; is `issuer` the right URL?"))?;
-    if !issuer.is(provider.issuer) {
-        return Err(malformed("its issuer is not the `issuer` of the token source, octet for octet"));
-    }
+    let metadata = checked(provider, body)?;
     let aliases = match provider.client_auth {
         ClientAuth::Certificate => metadata.object("mtls_endpoint_aliases")?,
         _ => None,
     };
-    let home = Url::parse("`issuer` of the token source", provider.issuer)?;
     let mut used = 0_usize;
     for endpoint in Endpoint::ALL {
         let alias = match aliases {
@@ -102,33 +96,63 @@ pub fn read_metadata(provider: &Provider, body: &[u8], into: &mut [u8]) -> Resul
             Some(alias) => Some(alias),
             None => metadata.text(endpoint.member())?,
         };
-        used = keep(provider, &home, endpoint, url, into, used)?;
+        used = keep(provider, endpoint.member(), url, into, used)?;
     }
     Ok(used)
 }
 
-/// Writes one endpoint at `at`; the octets used after it.
-fn keep(
+/// The same for one endpoint alone: one octet of length, 0 if the server has no such endpoint, then the URL.
+///
+/// # Errors
+/// As [`read_metadata`].
+pub(crate) fn read_endpoint(
     provider: &Provider,
-    home: &Url<'_>,
+    body: &[u8],
     endpoint: Endpoint,
+    into: &mut [u8],
+) -> Result<usize, Error> {
+    keep(provider, endpoint.member(), checked(provider, body)?.text(endpoint.member())?, into, 0)
+}
+
+/// The metadata, once they are known to be of the issuer.
+fn checked<'a>(provider: &Provider, body: &'a [u8]) -> Result<Object<'a>, Error> {
+    let malformed = |problem| Error::Malformed { what: WHAT, problem };
+    let metadata = json::object(WHAT, body)?;
+    let issuer = metadata.text("issuer")?.ok_or(malformed("it names no issuer; is `issuer` the right URL?"))?;
+    if !issuer.is(provider.issuer) {
+        return Err(malformed("its issuer is not the configured `issuer`, octet for octet"));
+    }
+    Ok(metadata)
+}
+
+/// Writes one URL of the server at `at`: one octet of length, then the URL; the octets used after it. `member` names it.
+pub(crate) fn keep(
+    provider: &Provider,
+    member: &'static str,
     url: Option<Text<'_>>,
     into: &mut [u8],
     at: usize,
 ) -> Result<usize, Error> {
-    let no_space = Error::NoSpace { what: "the endpoints; `Memory`'s TOKENS", wanted: ENDPOINTS };
-    let (length, room) = into.get_mut(at..).and_then(<[u8]>::split_first_mut).ok_or(no_space)?;
+    let home = Url::parse("`issuer`", provider.issuer)?;
+    let no_space = |url: usize| Error::NoSpace {
+        what: "the endpoints; `Memory`'s TOKENS",
+        wanted: at.saturating_add(1).saturating_add(url),
+    };
+    let (length, room) = into.get_mut(at..).and_then(<[u8]>::split_first_mut).ok_or(no_space(0))?;
     *length = 0;
     let Some(url) = url else { return Ok(at.saturating_add(1)) };
-    let limit = room.len().min(URL);
-    let room = room.get_mut(..limit).unwrap_or_default();
-    let text = url.copy(endpoint.member(), room)?;
+    let octets = url.octets().count();
+    if octets > URL {
+        return Err(Error::Malformed { what: member, problem: "its URL is longer than 255 octets" });
+    }
+    let room = room.get_mut(..octets).ok_or(no_space(octets))?;
+    let text = url.copy(member, room)?;
     let written = text.len();
-    let url = Url::parse(endpoint.member(), text)?;
+    let url = Url::parse(member, text)?;
     if url.host != home.host && !provider.hosts.contains(&url.host) {
         return Err(Error::Malformed {
-            what: endpoint.member(),
-            problem: "it is on a host other than the issuer's; list that host in the token source's `hosts` if it is right",
+            what: member,
+            problem: "it is on a host other than the issuer's; list that host in `hosts` if it is right",
         });
     }
     *length = u8::try_from(written).unwrap_or(0);

@@ -13,7 +13,7 @@ pub mod url;
 pub use code::{OauthCode, Words};
 pub use endpoint::Endpoint;
 pub use grant::{DeviceGrant, Grant, JwtBearerGrant, TokenExchangeGrant};
-pub use reply::TokenType;
+pub use reply::{Introspection, TokenType};
 pub use source::{
     Audience, ClientAuth, ClientCredentials, ClientId, DeviceLogin, JwtBearer, KeyId, Provider, Renew, Source,
     TokenExchange, TokenSource,

@@ -43,6 +43,8 @@ pub enum ClientId {
     CommonName,
     /// Fixed.
     Fixed(&'static str),
+    /// The one that the authorization server gave at registration; see [`crate::enrol::Register`].
+    Registered,
 }
 
 /// `aud` of the device's assertions (RFC 7523 §3).

@@ -55,14 +55,23 @@ pub struct Login<'a> {
 pub struct SessionContext<'a> {
     /// The device's configuration.
     pub config: &'a Config,
-    /// The live identity.
-    pub client: ClientIdentity<'a>,
+    /// The live certificate; none if the device is known by a client registration alone.
+    pub client: Option<ClientIdentity<'a>>,
     /// The token, if [`Session::needs_token`].
     pub token: Option<Secret<'a>>,
     /// Whom to trust.
     pub anchors: Anchors<'a>,
     /// What validity is judged against.
     pub judge: Judge,
+}
+
+impl<'a> SessionContext<'a> {
+    /// The certificate, for a session that cannot do without.
+    fn certificate(&self) -> Result<ClientIdentity<'a>, Error> {
+        self.client.ok_or(Error::Misuse(
+            "MQTT: the session wants a certificate, but a client registration gives none; enrol with a CA, or use a token alone",
+        ))
+    }
 }
 
 /// A way to log in to a broker: a pure function.

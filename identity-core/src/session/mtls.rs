@@ -34,7 +34,7 @@ impl Session for Mtls {
             user_name: None,
             password: None,
             authentication: None,
-            client: Some(context.client),
+            client: Some(context.certificate()?),
             alpn: self.alpn,
             keep_alive: self.keep_alive,
             anchors: context.anchors,

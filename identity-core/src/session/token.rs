@@ -64,7 +64,7 @@ impl Session for TokenSession {
             user_name,
             password,
             authentication,
-            client: self.certificate.then_some(context.client),
+            client: if self.certificate { Some(context.certificate()?) } else { None },
             alpn: self.alpn,
             keep_alive: self.keep_alive,
             anchors: context.anchors,

@@ -1,7 +1,11 @@
 //! Readers and writers: certificates, requests, replies, records.
 
 use crate::{any, control, keep, octets, text};
+use identity_core::agent::step::{Challenge, Media, Reply};
 use identity_core::keys::{PublicKey, Signature, Slot};
+use identity_core::oauth::form::Form;
+use identity_core::oauth::url::Url;
+use identity_core::oauth::{ClientCredentials, Endpoint, TokenSource, Words, endpoint, reply};
 use identity_core::record::{self, Record};
 use identity_core::time::{Instant, Judge, UnixTime};
 use identity_core::trust::Anchors;
@@ -33,6 +37,7 @@ pub fn all(buffer: &mut [u8]) {
     certificates(buffer);
     paths(buffer);
     records(buffer);
+    oauth(buffer);
     control(cfg!(feature = "control-formats"));
 }
 
@@ -78,6 +83,31 @@ fn write_json(buffer: &mut [u8]) {
     out.base64url(text(), octets());
     keep(out.used());
     keep(out.finish("").is_ok());
+}
+
+fn oauth(buffer: &mut [u8]) {
+    let reply = any(Reply {
+        status: 200,
+        media: Media::Json,
+        retry_after: None,
+        date: None,
+        challenge: Challenge::None,
+        length: 0,
+    });
+    keep(http::challenge(octets()));
+    if let Ok(read) = reply::read_token("", &reply, octets()) {
+        keep((read.kind, read.expires_in, read.scope.map(|scope| reply::covers(scope, text()))));
+    }
+    keep(reply::read_authorization("", &reply, octets()).is_ok());
+    keep(reply::read_introspection("", &reply, octets(), text()).is_ok());
+    let mut words = Words::NONE;
+    keep((reply::read_refusal("", &reply, octets(), &mut words), words.as_str()));
+    keep(endpoint::read_metadata(&any(&ClientCredentials::DEFAULT).provider(), octets(), buffer).is_ok());
+    keep(endpoint::endpoint_url(octets(), any(Endpoint::Token)));
+    keep(Url::parse("", text()).map(|url| url.target()).is_ok());
+    let mut form = Form::new(buffer);
+    form.field(text(), text()).optional(text(), any(Some("")));
+    keep(form.finish().is_ok());
 }
 
 fn requests(buffer: &mut [u8]) {
@@ -132,6 +162,14 @@ fn records(buffer: &mut [u8]) {
     keep(record::read_live(octets()).is_ok());
     keep(record::read_anchors(octets()).is_ok());
     keep(record::read_floor(octets()).is_ok());
+    keep(record::read_registration(octets()).is_ok());
+    keep(record::read_refresh(any(&[0; 32]), octets()).is_ok());
+    let client = record::RegisteredClient { issuer: any(&[0; 32]), id: text(), key: any(PublicKey::EMPTY) };
+    keep(record::write_client(&client, any(UnixTime(0)), buffer).is_ok());
+    keep(record::write_refresh(any(&[0; 32]), text(), buffer).is_ok());
+    if let Some(text) = Text::of(text()) {
+        keep(record::write_registration(any(&[0; 32]), [text; 3], buffer).is_ok());
+    }
     keep(record::write_live(any(Slot::A), buffer).is_ok());
     keep(record::write_anchors(octets(), buffer).is_ok());
     keep(record::write_floor(any(UnixTime(0)), buffer).is_ok());

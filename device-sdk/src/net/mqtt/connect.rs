@@ -8,7 +8,7 @@ use identity_core::time::Instant;
 use super::codec::{self, Packet, Reader, Writer, malformed};
 use super::inbox::Inbox;
 use super::reason::refused;
-use super::{Buffers, Client, Qos, Will};
+use super::{Buffers, Client, HELLO, Qos, SESSION, Will};
 use crate::Error;
 use crate::net::transport::Transport;
 use crate::ports::Clock;
@@ -44,14 +44,6 @@ impl Limits {
 
     /// From CONNACK, unless it refuses; also the keep-alive in seconds, if the broker wants another than CONNECT said.
     fn read(packet: Packet<'_>, version: MqttVersion) -> Result<(Self, Option<u32>), Error> {
-        if packet.first == codec::AUTH {
-            return Err(malformed(
-                "a challenge (AUTH) before CONNACK; this client has one answer, which was in CONNECT",
-            ));
-        }
-        if packet.kind() != codec::CONNACK {
-            return Err(malformed("the first packet is not CONNACK"));
-        }
         let mut reader = Reader(packet.body);
         let (flags, code) = (reader.u8()?, reader.u8()?);
         if code != 0 {
@@ -111,8 +103,19 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
     /// Awaits CONNACK.
     async fn hello(&mut self, until: Instant) -> Result<(), Error> {
         while self.inbox.packet(0)?.is_none() {
-            if !self.more(until).await? {
-                return Err(self.late("CONNACK", until));
+            match self.more(until).await {
+                Ok(true) => {}
+                Ok(false) => return Err(self.late("CONNACK", until)),
+                // as brokers do that do not know the version: RabbitMQ before 3.13
+                Err(Error::Closed { during: SESSION }) => return Err(Error::Closed { during: HELLO }),
+                Err(error) => return Err(error),
+            }
+            if self.inbox.first() == Some(codec::AUTH) {
+                return Err(malformed("a challenge (AUTH) before CONNACK; this client's one answer was in CONNECT"));
+            }
+            // the rest of a packet of another kind, or of another protocol, may never come
+            if self.inbox.first().is_some_and(|first| first & 0xF0 != codec::CONNACK) {
+                return Err(malformed("the first packet is not CONNACK; check that the port speaks MQTT"));
             }
         }
         let Some(packet) = self.inbox.packet(0)? else { return Err(malformed("no CONNACK")) };

@@ -21,6 +21,11 @@ impl<'a> Inbox<'a> {
         self.buffer.len()
     }
 
+    /// The octet that arrived first.
+    pub(super) fn first(&self) -> Option<u8> {
+        self.buffer.get(..self.filled)?.first().copied()
+    }
+
     /// The packet at `at`, if it is there whole.
     pub(super) fn packet(&self, at: usize) -> Result<Option<Packet<'_>>, Error> {
         Packet::at(self.buffer.get(at..self.filled).unwrap_or_default(), self.buffer.len())

@@ -135,7 +135,7 @@ pub(super) const fn alert(number: u8) -> &'static str {
 pub(super) const CLIENT_REFUSED: &str = "server refused the client certificate";
 
 /// The subject of a certificate error.
-pub(super) const WHICH: &str = "TLS server";
+pub(super) const WHICH: &str = "TLS server's certificate";
 
 /// The server did not prove who it is.
 pub(super) const UNPROVEN: Error = certificate(CertProblem::Unproven);

@@ -8,6 +8,13 @@ use crate::error::Error;
 pub struct Text<'a>(pub(super) &'a [u8]);
 
 impl<'a> Text<'a> {
+    /// The text `plain`, if JSON writes it without escapes.
+    #[must_use]
+    pub fn of(plain: &'a str) -> Option<Self> {
+        let escaped = |octet: u8| octet.is_ascii_control() || matches!(octet, b'"' | b'\\');
+        (!plain.bytes().any(escaped)).then_some(Self(plain.as_bytes()))
+    }
+
     /// The text itself, if it has no escapes.
     #[must_use]
     pub fn as_plain(self) -> Option<&'a str> {
