@@ -129,7 +129,7 @@ fn each_session_logs_in_with_a_token_or_a_certificate() {
         let login = session
             .login(&SessionContext {
                 config: &config,
-                client: ClientIdentity { slot: Slot::A, certificate: &[] },
+                client: Some(ClientIdentity { slot: Slot::A, certificate: &[] }),
                 token: session.needs_token().then(|| Secret::new("token")),
                 anchors: Anchors { configured: &[], fetched: &[] },
                 judge: Judge::Floor(UnixTime(0)),
