@@ -39,6 +39,8 @@ pub(crate) struct Side<'m, N> {
 
 impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
     /// A device at power-on. Nothing is read or sent before [`online`](Self::online).
+    // inlined, a copy of it would lie in the caller's frame for good
+    #[inline(never)]
     pub fn new<const REPLY: usize, const TOKENS: usize, const INBOX: usize, const OUTBOX: usize>(
         config: &'m Config,
         memory: &'m mut Memory<REPLY, TOKENS, INBOX, OUTBOX>,

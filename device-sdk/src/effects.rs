@@ -80,7 +80,7 @@ async fn local<K: KeyStore, S: Store>(step: Step<'_>, keys: &mut K, store: &mut 
                 return Err(Error::Core(CoreError::Misuse("there is no key in that slot")));
             }
             *into = keys.sign(slot, digest).map_err(key_error)?;
-            info!("CSR signed with the key in slot {}", slot.number());
+            info!("signed with the key in slot {}", slot.number());
             Outcome::Done
         }
         Step::Destroy { slot } => {

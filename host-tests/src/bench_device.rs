@@ -16,7 +16,8 @@ use device_sdk::{Config, Device, Error, Memory, TimeServer};
 use embassy_futures::select::{Either, select};
 use identity_core::config::{Config as Identity, Profile, Secret};
 use identity_core::enrol::{Bootstrap, Est};
-use identity_core::session::{MqttVersion, Mtls};
+use identity_core::oauth::TokenSource;
+use identity_core::session::{MqttVersion, Mtls, Session};
 use identity_core::time::UnixTime;
 use identity_core::x509::csr::Subject;
 
@@ -141,9 +142,7 @@ impl Rig {
     /// # Errors
     /// The health test that the source failed.
     pub fn boot_with(&self, behaviour: Behaviour, drawn: u32) -> Result<BenchDevice, identity_core::Error> {
-        static SEED: AtomicU64 = AtomicU64::new(1);
-        let seed = (u64::from(std::process::id()) << 32) | SEED.fetch_add(1, Ordering::Relaxed);
-        self.boot_from(TestSource::new(seed, behaviour), drawn)
+        self.boot_from(TestSource::new(seed(), behaviour), drawn)
     }
 
     /// As [`boot_with`](Self::boot_with), from this very source.
@@ -156,10 +155,27 @@ impl Rig {
     pub fn boot_from(&self, source: TestSource, drawn: u32) -> Result<BenchDevice, identity_core::Error> {
         let mut keys = SoftwareKeys::new(Rng::start(source, b"bench")?, secret());
         (0..drawn).for_each(|_| keys.random(&mut [0; 4]).expect("random numbers"));
+        Ok(self.device(self.config, keys))
+    }
+
+    /// Powers the device on with firmware that has this source of tokens and this session; what is in flash stays.
+    ///
+    /// # Panics
+    /// Never: its source of entropy is good.
+    #[must_use]
+    pub fn boot_as(&self, source: Option<&'static dyn TokenSource>, session: &'static dyn Session) -> BenchDevice {
+        let Config { identity, .. } = *self.config;
+        let profile = Profile { token: source, session, ..identity.profile };
+        let config = Config { identity: Identity { profile, ..identity }, ..*self.config };
+        let rng = Rng::start(TestSource::new(seed(), Behaviour::Good), b"bench").expect("a good source");
+        self.device(Box::leak(Box::new(config)), SoftwareKeys::new(rng, secret()))
+    }
+
+    fn device(&self, config: &'static Config, keys: SoftwareKeys<TestSource>) -> BenchDevice {
         let platform =
             Platform { keys, store: store(self.flash.clone()), net: self.net.clone(), clock: self.clock.clone() };
         // a device's memory is a `static`
-        Ok(Device::new(self.config, Box::leak(Box::new(Memory::<6144>::new())), platform))
+        Device::new(config, Box::leak(Box::new(Memory::<6144, 6144>::new())), platform)
     }
 
     /// Does `work` with a device, by no means for ever.
@@ -241,6 +257,11 @@ fn load(store: &mut NorStore<SharedFlash>, number: u8) -> Option<Vec<u8>> {
     let length = block_on(store.load(number, &mut into)).expect("a readable store")?;
     into.truncate(length);
     Some(into)
+}
+
+fn seed() -> u64 {
+    static SEED: AtomicU64 = AtomicU64::new(1);
+    (u64::from(std::process::id()) << 32) | SEED.fetch_add(1, Ordering::Relaxed)
 }
 
 fn secret() -> DeviceSecret {

@@ -47,6 +47,8 @@ pub enum Event {
         request_octets: usize,
         /// Octets of the reply's body.
         reply_octets: usize,
+        /// Seconds for which the token is good that was given.
+        lifetime: Option<u64>,
     },
     /// Another endpoint of the authorization server answered.
     Authorization {
@@ -54,8 +56,12 @@ pub enum Event {
         request: String,
         /// The client that proved who it is.
         client: Option<String>,
+        /// Octets of the request's body.
+        request_octets: usize,
         /// Status code.
         status: u16,
+        /// Octets of the reply's body.
+        reply_octets: usize,
     },
     /// The resource server answered.
     Resource {
@@ -63,8 +69,12 @@ pub enum Event {
         request: String,
         /// Authentication scheme of the request: "Bearer", "DPoP".
         scheme: Option<String>,
+        /// Octets of the request's body.
+        request_octets: usize,
         /// Status code.
         status: u16,
+        /// Octets of the reply's body.
+        reply_octets: usize,
     },
     /// The broker refused a log-in.
     LoginRefused {

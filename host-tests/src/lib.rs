@@ -1,11 +1,13 @@
 //! The test bed.
 
 mod any_certificate;
+pub mod apache;
 pub mod bench_device;
 pub mod broker;
 pub mod broker_auth;
 mod broker_router;
 pub mod ca;
+pub mod demo;
 pub mod der;
 pub mod entropy;
 pub mod est;
@@ -16,6 +18,7 @@ pub mod hasty_clock;
 pub mod http;
 pub mod https_client;
 pub mod key;
+mod leash;
 pub mod log_lines;
 pub mod loopback;
 pub mod loopback_net;
@@ -28,6 +31,7 @@ pub mod oidc_provider;
 pub mod plant;
 mod plant_oauth;
 pub mod qemu;
+pub mod rabbitmq;
 pub mod rig;
 pub mod scratch;
 pub mod server;
@@ -37,4 +41,6 @@ pub mod subscriber;
 pub mod timeline;
 pub mod tls_peers;
 pub mod tls_world;
+pub mod token_cost;
+pub mod token_ram;
 pub mod virtual_time;

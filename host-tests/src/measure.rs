@@ -1,8 +1,5 @@
 //! What the emulated board costs, counted by itself: instructions, stack, octets on the wire.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use identity_core::session::MqttVersion;
@@ -14,27 +11,30 @@ use crate::scratch::Scratch;
 use crate::simulator::{SECRET, USER};
 
 /// Longest run of the board.
-const WAIT: Duration = Duration::from_secs(120);
+pub(crate) const WAIT: Duration = Duration::from_secs(120);
+
+/// Asks for counts in the log.
+pub(crate) const METERED: &[(&str, &str)] = &[("meter", "true")];
 
 /// A line of the telemetry application's log.
-struct Line {
+pub(crate) struct Line {
     /// Instructions since power-on.
-    instructions: u64,
+    pub(crate) instructions: u64,
     /// High-water mark of the stack since the line before, in octets.
     stack: u64,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Line {
     /// `instructions stack text`
-    fn read(line: &str) -> Option<Self> {
+    pub(crate) fn read(line: &str) -> Option<Self> {
         let mut words = line.splitn(3, ' ');
         let (instructions, stack) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         Some(Self { instructions, stack, text: words.next()?.to_owned() })
     }
 
     /// Octets sent and received on the connection so far, if the line tells them.
-    fn traffic(&self) -> Option<(u64, u64)> {
+    pub(crate) fn traffic(&self) -> Option<(u64, u64)> {
         let (_, counts) = self.text.split_once(": ")?;
         let mut words = counts.split(" octets sent and ");
         let sent = words.next()?.parse().ok()?;
@@ -62,7 +62,7 @@ pub const FIRST_BOOT: [Phase; 12] = [
     Phase { what: "anchors stored, TLS by them", until: &["EST csrattrs: ", "after TLS"] },
     Phase { what: "EST csrattrs", until: &["EST csrattrs: ", "after request and reply"] },
     Phase { what: "key made and stored", until: &["key made"] },
-    Phase { what: "CSR", until: &["CSR signed"] },
+    Phase { what: "CSR", until: &["signed with the key"] },
     Phase { what: "EST simpleenroll", until: &["EST simpleenroll: ", "after request and reply"] },
     Phase { what: "certificate verified, identity stored", until: &["identity in slot"] },
     CONNECTED[0],
@@ -153,16 +153,11 @@ pub fn boots() -> Result<[Boot; 2], String> {
     let image = qemu::image("telemetry")?;
     let run = |phases: &[Phase]| {
         qemu::scenario(scratch.path(), &plant, "pump-7", MqttVersion::V5, 1)?;
-        metered(scratch.path()).map_err(|error| error.to_string())?;
+        qemu::also(scratch.path(), METERED)?;
         let output = Qemu::start(&image, scratch.path(), true)?.finish(WAIT)?;
         Boot::read(&output, phases)
     };
     Ok([run(&[&FIRST_BOOT[..], &CONNECTED[1..]].concat())?, run(&[&REBOOT[..], &CONNECTED[1..]].concat())?])
-}
-
-/// Asks for counts in the log.
-fn metered(folder: &Path) -> std::io::Result<()> {
-    OpenOptions::new().append(true).open(folder.join("plant.cfg"))?.write_all(b"meter=true\n")
 }
 
 /// What the board's own program of that kind printed: fields between tabs, after the kind.

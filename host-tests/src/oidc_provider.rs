@@ -5,6 +5,7 @@ use crate::ca::Identity;
 use crate::der;
 use crate::http::HttpRequest;
 use crate::https_client::send;
+use crate::plant::Plant;
 use crate::scratch::Scratch;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
@@ -18,12 +19,16 @@ pub struct OidcProviderOptions {
     pub clients: Vec<Value>,
     /// Resources (RFC 8707) and the scopes each knows, with spaces between. Their tokens are JWTs.
     pub resources: Vec<(&'static str, &'static str)>,
+    /// What tokens for a resource carry as `aud`, where that is not the resource itself.
+    pub audiences: Vec<(&'static str, &'static str)>,
     /// Initial access token for registration (RFC 7591 §3).
     pub initial_access_token: &'static str,
     /// Demand nonces in DPoP proofs.
     pub nonce: bool,
     /// Seconds an access token is good for.
     pub lifetime: u64,
+    /// Seconds a device code is good for.
+    pub code_lifetime: u64,
 }
 
 impl Default for OidcProviderOptions {
@@ -34,9 +39,11 @@ impl Default for OidcProviderOptions {
                 ("https://mqtt.plant.example", "mqtt:publish mqtt:subscribe"),
                 ("https://api.plant.example", "api:read api:write"),
             ],
+            audiences: Vec::new(),
             initial_access_token: "initial",
             nonce: false,
             lifetime: 300,
+            code_lifetime: 600,
         }
     }
 }
@@ -126,16 +133,20 @@ impl OidcProvider {
         let pem = |list: &mut dyn Iterator<Item = &[u8]>| -> String {
             list.map(|certificate| der::pem("CERTIFICATE", certificate)).collect()
         };
-        let resources = options.resources.iter().map(|(uri, scopes)| ((*uri).to_owned(), (*scopes).into()));
+        let map = |pairs: &[(&'static str, &'static str)]| {
+            Value::Object(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect())
+        };
         let settings = json!({
             "cert": pem(&mut identity.chain.iter().map(Vec::as_slice)),
             "key": identity.key.pem(),
             "ca": pem(&mut authorities.iter().copied()),
             "clients": options.clients,
-            "resources": Value::Object(resources.collect()),
+            "resources": map(&options.resources),
+            "audiences": map(&options.audiences),
             "initialAccessToken": options.initial_access_token,
             "nonce": options.nonce,
             "lifetime": options.lifetime,
+            "codeLifetime": options.code_lifetime,
         });
         let scratch = Scratch::new();
         let settings = scratch.file("settings.json", settings.to_string());
@@ -156,6 +167,14 @@ impl OidcProvider {
         let port = told["port"].as_u64().and_then(|port| u16::try_from(port).ok());
         started.port = port.ok_or("oidc-provider ended at start; OIDC_LOG=1 shows why")?;
         Ok(started)
+    }
+
+    /// Starts it with a certificate of a plant; those that the plant issues count for `tls_client_auth`.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start.
+    pub fn at(plant: &Plant, options: &OidcProviderOptions) -> Result<Self, String> {
+        Self::start(&plant.server(), &[plant.root()], options)
     }
 
     /// The port it listens on.

@@ -247,6 +247,13 @@ impl Plant {
         self.est().ca.client(common_name, validity)
     }
 
+    /// Certificate and key for a further server of the plant, valid for a day.
+    #[must_use]
+    pub fn server(&self) -> Identity {
+        let validity = Validity::starting(self.now(), DAY);
+        self.est().ca.server(KeyKind::P256, &NAMES, &ADDRESSES, validity)
+    }
+
     /// Subscribes with the observer's certificate, which may read and write every topic. One at a time.
     ///
     /// # Errors

@@ -47,7 +47,9 @@ impl PlantOAuth {
         let (server, time, log) = (auth.clone(), clock.clone(), events.clone());
         let handler = move |client: Option<&[u8]>, request: &HttpRequest| {
             let mut server = locked(&server);
+            let before = server.issued().len();
             let response = server.handle(time(), client, request);
+            let issued = server.issued().get(before).map(|issued| issued.expires - issued.at);
             if let Some(served) = server.served().last().cloned() {
                 log.push(match served.grant {
                     Some(grant) => Event::Token {
@@ -57,10 +59,15 @@ impl PlantOAuth {
                         error: served.error,
                         request_octets: served.request_octets,
                         reply_octets: served.reply_octets,
+                        lifetime: issued,
                     },
-                    None => {
-                        Event::Authorization { request: served.request, client: served.client, status: served.status }
-                    }
+                    None => Event::Authorization {
+                        request: served.request,
+                        client: served.client,
+                        request_octets: served.request_octets,
+                        status: served.status,
+                        reply_octets: served.reply_octets,
+                    },
                 });
             }
             response
@@ -80,7 +87,9 @@ impl PlantOAuth {
                 log.push(Event::Resource {
                     request: format!("{} {}", request.method, request.path),
                     scheme: scheme.map(str::to_owned),
+                    request_octets: request.body.len(),
                     status: response.status,
+                    reply_octets: response.body.len(),
                 });
                 response
             };

@@ -1,6 +1,6 @@
 //! The emulated board: builds its image, runs it in QEMU, reads its output, cuts its power.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -128,6 +128,16 @@ pub fn scenario(folder: &Path, plant: &Plant, name: &str, version: MqttVersion, 
     let write = |file: &str, octets: &[u8]| fs::write(folder.join(file), octets).map_err(|error| error.to_string());
     write("plant.cfg", lines.as_bytes())?;
     write("root.der", plant.root())
+}
+
+/// Adds keys and values to the scenario in `folder`.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn also(folder: &Path, keys: &[(&str, &str)]) -> Result<(), String> {
+    let lines: String = keys.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    let file = fs::OpenOptions::new().append(true).open(folder.join("plant.cfg"));
+    file.and_then(|mut file| file.write_all(lines.as_bytes())).map_err(|error| error.to_string())
 }
 
 /// Builds the image of one of the board's programs, once in a process; its path.

@@ -7,7 +7,8 @@ use device_sdk::clock::std_clock::block_on;
 use device_sdk::{Config, Device, Error, Memory, TimeServer};
 use identity_core::config::{Config as Identity, Profile, Secret};
 use identity_core::enrol::{Bootstrap, Est};
-use identity_core::session::{MqttVersion, Mtls};
+use identity_core::oauth::TokenSource;
+use identity_core::session::{MqttVersion, Mtls, Session};
 use identity_core::time::UnixTime;
 use identity_core::x509::csr::Subject;
 
@@ -30,20 +31,31 @@ pub fn plant() -> Plant {
     Plant::start(PlantOptions { est, ..Default::default() }).expect("servers on loopback")
 }
 
-/// The configuration of a device named `name` for `plant`. It is leaked: a device's configuration is a `static`.
+/// The configuration of a device named `name` for `plant`, with a certificate as log-in.
 #[must_use]
 pub fn config(plant: &Plant, name: &str, version: MqttVersion) -> &'static Config {
+    let port = plant.broker_port();
+    let session = Mtls { host: "localhost", port, version, client_id: None, alpn: &[], keep_alive: 30 };
+    config_with(plant, name, None, Box::leak(Box::new(session)))
+}
+
+/// The same with a token source and a log-in. It is leaked: a device's configuration is a `static`.
+#[must_use]
+pub fn config_with(
+    plant: &Plant,
+    name: &str,
+    token: Option<&'static dyn TokenSource>,
+    session: &'static dyn Session,
+) -> &'static Config {
     let name: &'static str = name.to_owned().leak();
     let root: &'static [u8] = plant.root().to_vec().leak();
     let bootstrap = Bootstrap::Secret { user: USER, password: Secret::new(SECRET) };
     let est = Est { host: "localhost", port: plant.est_port(), label: None, bootstrap, pinned: None };
-    let port = plant.broker_port();
-    let session = Mtls { host: "localhost", port, version, client_id: None, alpn: &[], keep_alive: 30 };
     let subject =
         Subject { common_name: name, organization: "Plant Example", organizational_unit: "Pumps", serial_number: "" };
     Box::leak(Box::new(Config {
         identity: Identity {
-            profile: Profile { enrol: Box::leak(Box::new(est)), token: None, session: Box::leak(Box::new(session)) },
+            profile: Profile { enrol: Box::leak(Box::new(est)), token, session },
             subject,
             names: &[],
             anchors: Box::leak(Box::new([root])),

@@ -1,6 +1,6 @@
 //! The timeline that the demo prints: the device's own log lines and what the plant saw, in order, with milliseconds.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -8,6 +8,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use crate::events::Event;
 
 static START: OnceLock<Instant> = OnceLock::new();
+static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Prints the device's log lines.
 pub struct Timeline;
@@ -24,7 +25,28 @@ impl Timeline {
     /// Prints one line: who, and what.
     pub fn line(who: &str, what: &str) {
         let elapsed = START.get_or_init(Instant::now).elapsed();
-        println!("{:>7} ms  {who:<10} {what}", elapsed.as_millis());
+        Self::print(format!("{:>7} ms  {who:<10} {what}", elapsed.as_millis()));
+    }
+
+    /// Begins a part.
+    pub fn heading(title: &str) {
+        Self::print(format!("\n{title}"));
+    }
+
+    /// Prints a picture, such as a QR code, as it is.
+    pub fn picture(picture: &str) {
+        Self::print(picture.to_owned());
+    }
+
+    fn print(text: String) {
+        println!("{text}");
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    /// Everything that this process has printed, for tests.
+    #[must_use]
+    pub fn printed() -> Vec<String> {
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Prints what a server of the plant saw.
@@ -38,22 +60,27 @@ impl Timeline {
             }
             Event::Csr { subject, octets } => Self::line("EST", &format!("CSR for {subject}, {octets} octets of DER")),
             Event::TlsRefused { server, why } => Self::line(server, &format!("TLS refused: {why}")),
-            Event::Token { grant, client, status, error, request_octets, reply_octets } => {
+            Event::Token { grant, client, status, error, request_octets, reply_octets, lifetime } => {
                 let grant = grant.rsplit(':').next().unwrap_or(grant);
                 let whom = client.as_ref().map_or(String::new(), |client| format!(" for {client}"));
                 let error = error.as_ref().map_or(String::new(), |error| format!(" {error}"));
+                let life = lifetime.map_or(String::new(), |seconds| format!(", good for {seconds} s"));
                 let what = format!(
-                    "token by {grant}{whom}: {request_octets} octets in, status {status}{error}, {reply_octets} out"
+                    "token by {grant}{whom}: {request_octets} octets in, status {status}{error}, {reply_octets} out{life}"
                 );
                 Self::line("OAuth2", &what);
             }
-            Event::Authorization { request, client, status } => {
+            Event::Authorization { request, client, request_octets, status, reply_octets } => {
                 let whom = client.as_ref().map_or(String::new(), |client| format!(" by {client}"));
-                Self::line("OAuth2", &format!("{request}{whom}: status {status}"));
+                let what = format!("{request}{whom}: {request_octets} octets in, status {status}, {reply_octets} out");
+                Self::line("OAuth2", &what);
             }
-            Event::Resource { request, scheme, status } => {
+            Event::Resource { request, scheme, request_octets, status, reply_octets } => {
                 let scheme = scheme.as_deref().unwrap_or("no");
-                Self::line("API", &format!("{request} with {scheme} token: status {status}"));
+                let what = format!(
+                    "{request} with {scheme} token: {request_octets} octets in, status {status}, {reply_octets} out"
+                );
+                Self::line("API", &what);
             }
             Event::LoginRefused { client_id, why } => Self::line("broker", &format!("{client_id} REFUSED: {why}")),
             Event::TokenExpired { name } => Self::line("broker", &format!("{name}'s token has EXPIRED")),

@@ -11,7 +11,7 @@ use identity_core::agent::step::{Authorization, Cause, Failure, Method, Nonce, O
 use identity_core::agent::{Agent, Status};
 use identity_core::config::Config;
 use identity_core::entropy::Rng;
-use identity_core::memory::Memory;
+use identity_core::memory::{Lent, Memory};
 use identity_core::record::Record;
 use identity_core::time::{Instant, Now, UnixTime};
 use identity_core::trust::Trust;
@@ -55,8 +55,15 @@ pub struct World {
     pub errors: Vec<Error>,
     /// Exchanges made.
     pub exchanges: usize,
+    /// Answers in place of the authorization server: status and JSON; none leaves it to the server.
+    pub script: Option<Script>,
+    /// Records that flash does not take, each so many times.
+    pub broken: BTreeMap<u8, u32>,
     boots: u64,
 }
+
+/// See [`World::script`].
+pub type Script = Box<dyn FnMut(&Request<'_>) -> Option<(u16, String)>>;
 
 impl World {
     /// Blank flash at `unix` (seconds since 1970).
@@ -72,6 +79,8 @@ impl World {
             wall: true,
             errors: Vec::new(),
             exchanges: 0,
+            script: None,
+            broken: BTreeMap::new(),
             boots: 0,
         }
     }
@@ -91,13 +100,24 @@ impl World {
         until: u64,
         effects: Option<usize>,
         past_ready: bool,
+        application: impl FnMut(&mut Self, &mut Agent<'_>, Now) -> u64,
+    ) -> End {
+        let mut memory = Box::new(Memory::<6144, 10240>::new());
+        self.live_in(memory.lend(), config, until, effects, past_ready, application)
+    }
+
+    /// The same in memory of another size.
+    pub fn live_in(
+        &mut self,
+        memory: Lent<'_>,
+        config: &Config,
+        until: u64,
+        effects: Option<usize>,
+        past_ready: bool,
         mut application: impl FnMut(&mut Self, &mut Agent<'_>, Now) -> u64,
     ) -> End {
-        self.boots += 1;
-        let rng = Rng::start(TestSource::good(self.boots), b"virtual").expect("a good source");
-        let mut keys = SoftwareKeys::new(rng, DeviceSecret::new([7; 32]));
-        let mut memory = Box::new(Memory::<6144, 10240>::new());
-        let mut agent = Agent::new(config, memory.lend());
+        let mut keys = self.boot();
+        let mut agent = Agent::new(config, memory);
         let start = self.unix;
         let mut left = effects;
         loop {
@@ -140,7 +160,30 @@ impl World {
         }
     }
 
-    fn perform(&mut self, step: Step<'_>, keys: &mut SoftwareKeys<TestSource>) -> Outcome {
+    /// The key store of a device that is switched on.
+    ///
+    /// # Panics
+    /// Never: the source is good.
+    pub fn boot(&mut self) -> SoftwareKeys<TestSource> {
+        self.boots += 1;
+        let rng = Rng::start(TestSource::good(self.boots), b"virtual").expect("a good source");
+        SoftwareKeys::new(rng, DeviceSecret::new([7; 32]))
+    }
+
+    /// Does one step.
+    ///
+    /// # Panics
+    /// When the step is to idle, or keys or room are missing.
+    pub fn perform(&mut self, step: Step<'_>, keys: &mut SoftwareKeys<TestSource>) -> Outcome {
+        let number = match &step {
+            Step::Store { record, .. } | Step::StoreSealed { record, .. } => record.number(),
+            _ => 0,
+        };
+        if let Some(left) = self.broken.get_mut(&number).filter(|left| **left > 0) {
+            *left -= 1;
+            let error = Error::Unreachable { by: "store", problem: "a glitch" };
+            return Outcome::Failed(Failure { cause: Cause::Transient, error });
+        }
         match step {
             Step::Load { record, into } => match self.flash.get(&record.number()) {
                 Some(octets) => {
@@ -234,6 +277,12 @@ impl World {
             }
         };
         let client = request.client.map(|client| client.certificate);
+        if let Some((status, json)) = self.script.as_mut().and_then(|script| script(request)) {
+            into[..json.len()].copy_from_slice(json.as_bytes());
+            let media = identity_core::agent::step::Media::Json;
+            let (retry_after, date, challenge) = (None, None, Default::default());
+            return Outcome::Reply(Reply { status, media, retry_after, date, challenge, length: json.len() });
+        }
         let reply = match &mut self.auth {
             Some(auth) if !request.purpose.starts_with("EST") => {
                 if !self.auth_up {

@@ -144,6 +144,20 @@ fn a_key_that_cannot_be_destroyed_keeps_no_device_offline() {
 }
 
 #[test]
+fn a_lie_about_time_right_after_enrolment_does_not_last() {
+    // The wall clock shows a time two years ahead while the agent rests; the secret is spent, so no bootstrap helps.
+    let server = EstServer::new(Ca::new(START), options());
+    let config = config(&server);
+    let mut bench = Bench::new(server);
+    bench.wall = |unix| (unix > START + 600).then_some(unix + 730 * DAY);
+    bench.nap = 60;
+    bench.live(&config, START + 3500, false);
+    bench.wall = Some;
+    assert_eq!(bench.live(&config, START + DAY, true), End::Ready, "{:?}", bench.errors);
+    assert_eq!(bench.server.enrolments().len(), 1);
+}
+
+#[test]
 fn a_clock_that_was_wrong_for_a_while_costs_no_identity() {
     let (mut bench, config) = enrolled(server());
     // For the second hour the wall clock shows a time twenty years ahead; the secret is spent, so no bootstrap helps.

@@ -92,6 +92,15 @@ fn a_wrong_key_or_secret_is_refused_with_the_servers_own_words() {
 }
 
 #[test]
+fn an_api_is_named_by_audience_where_the_provider_wants_that() {
+    let source =
+        leak(ClientCredentials { resource: &[], target: "https://api.plant.example", scope: "api:read", ..PLAIN });
+    let mut bed = bed(source, AuthOptions::default(), keys);
+    assert!(bed.run(20).token.is_some());
+    assert_eq!(bed.auth().issued()[0].audience, ["https://api.plant.example"]);
+}
+
+#[test]
 fn a_person_lets_the_device_in_and_a_reboot_needs_nobody() {
     let source = leak(DeviceLogin {
         issuer: ISSUER,

@@ -153,6 +153,16 @@ impl CertProblem {
     }
 }
 
+impl Error {
+    /// The same, where `octets` lie before what does not fit.
+    pub(crate) const fn behind(self, octets: usize) -> Self {
+        match self {
+            Self::NoSpace { what, wanted } => Self::NoSpace { what, wanted: wanted.saturating_add(octets) },
+            error => error,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

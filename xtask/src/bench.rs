@@ -13,6 +13,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let place =
         |name, text: &str, tolerance| Place { file: "docs/numbers.md", name, text: format!("\n\n{text}\n"), tolerance };
     place("computation", &measured("computation")?, COMPUTATION).settle(what)?;
+    place("tokens", &measured("tokens")?, BOOTS).settle(what)?;
     let boots = place("boots", &measured("boots")?, BOOTS).settle(what)?;
     // the same figures as in the table that stands
     let figure = |row, column| cell(&boots, row, column);

@@ -4,6 +4,8 @@ mod bench;
 mod coverage;
 mod cross;
 mod deny;
+mod fuzz;
+mod fuzz_seeds;
 mod lint;
 mod mqtt_compare;
 mod msrv;
@@ -37,6 +39,7 @@ const TASKS: &[Task] = &[
     ),
     Task("bench", "instructions and octets on the wire, counted in QEMU, into the docs; --check, --print", bench::run),
     Task("mqtt-compare", "flash, RAM and cancel-safety of the MQTT client beside rust-mqtt", mqtt_compare::run),
+    Task("fuzz", "arbitrary input to every parser, 10 s each: [--seconds N] [target]", fuzz::run),
     Task("coverage", "lines of identity-core that the tests run; fails below the floor", coverage::run),
 ];
 

@@ -4,8 +4,9 @@ use crate::Outcome;
 use crate::shell::{TARGETS, command, exists, output, root, run as shell};
 use std::path::Path;
 
-/// Programs, and the Debian packages they come from. `gcc` builds the test bed's cryptography; `node` runs oidc-provider.
-const PROGRAMS: [(&str, &str); 9] = [
+/// Programs, or files by their paths, and the Debian packages they come from. `gcc` builds the test bed's cryptography;
+/// `node` runs oidc-provider.
+const PROGRAMS: [(&str, &str); 12] = [
     ("qemu-system-arm", "qemu-system-arm"),
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
@@ -15,6 +16,16 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("python3", "python3"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("rabbitmq-server", "rabbitmq-server"),
+    ("apache2", "apache2"),
+    ("/usr/lib/apache2/modules/mod_oauth2.so", "libapache2-mod-oauth2"),
+];
+
+/// Servers among them that Debian starts with the machine. With RabbitMQ comes Erlang's port mapper, epmd.
+const SERVICES: [(&str, &str); 3] = [
+    ("mosquitto", "mosquitto"),
+    ("rabbitmq-server", "rabbitmq-server epmd.service epmd.socket"),
+    ("apache2", "apache2"),
 ];
 
 /// The folder of a server that npm installs: oidc-provider, with a lock file.
@@ -71,8 +82,10 @@ fn packages() -> Outcome {
     apt("update").map_err(by_hand)?;
     let install = format!("install -y --no-install-recommends {packages}");
     apt(&install).or_else(|_| apt(&format!("{install} {WITHOUT_QEMU_UTILS}"))).map_err(by_hand)?;
-    if missing.iter().any(|(program, _)| *program == "mosquitto") {
-        quiet_mosquitto();
+    for (program, service) in SERVICES {
+        if missing.iter().any(|(missing, _)| *missing == program) {
+            quiet(service);
+        }
     }
     match missing_programs().as_slice() {
         [] => Ok(()),
@@ -113,12 +126,12 @@ fn apt(arguments: &str) -> Outcome {
     shell(command(program, &format!("{before}{environment} {arguments}")))
 }
 
-/// Debian's mosquitto package may have started a broker at the next start of the machine; the tests start their own. A
+/// Debian's package may have started the service, or would at the next start of the machine; the tests start their own. A
 /// machine without systemd has nothing to disable, so failure is no fault.
-fn quiet_mosquitto() {
+fn quiet(service: &str) {
     if exists("systemctl") {
         let root = output(command("id", "-u")).is_ok_and(|id| id.trim() == "0");
         let (program, before) = if root { ("systemctl", "") } else { ("sudo", "-n systemctl ") };
-        let _ = shell(command(program, &format!("{before}disable --now mosquitto")));
+        let _ = shell(command(program, &format!("{before}disable --now {service}")));
     }
 }

@@ -1,4 +1,4 @@
-//! Flash and RAM of the board's image by crate, from the symbols that the linker kept; its stack and its futures, measured.
+//! Flash and RAM of the board's images by crate, from the symbols that the linker kept; its stack and its futures, measured.
 
 use crate::Outcome;
 use crate::coverage::tools;
@@ -10,7 +10,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 const BOARD: &str = "boards/qemu-mps2-an386";
-const IMAGE: &str = "target/thumbv7em-none-eabihf/release/telemetry";
+/// The telemetry application with mutual TLS, and the same with access tokens.
+const IMAGES: [&str; 2] = ["telemetry", "telemetry-oauth"];
 /// Crates and statics below so many octets are in the totals only.
 const LEAST: u64 = 1024;
 /// In per cent: panic messages hold the paths of the sources, which differ from machine to machine.
@@ -22,55 +23,92 @@ pub(crate) fn run_all(arguments: &[String]) -> Outcome {
     let mut build = cargo("build --release --target-dir target");
     build.current_dir(&folder).env_remove("RUSTFLAGS");
     run(build)?;
-    let image = folder.join(IMAGE);
-    let symbols = symbols(&image)?;
-    let Octets { flash, ram } = sections(&image)?;
-    let tables = format!("{}\n{}", by_crate(&symbols, flash, ram), statics(&symbols));
+    let images = IMAGES.map(|name| Image::read(&folder.join("target/thumbv7em-none-eabihf/release").join(name)));
+    let [mtls, tokens] = images;
+    let images = [mtls?, tokens?];
+    let tables = format!("{}\n{}", by_crate(&images), statics(&images));
     println!("\n{tables}");
     let text = format!("\n\n{tables}\n{}\n", measured("memory")?);
     let standing = Place { file: "docs/numbers.md", name: "sizes", text, tolerance: TOLERANCE }.settle(what)?;
     // the same figures as in the tables that stand
     let figure = |row, column| cell(&standing, row, column).map(grouped);
     let text = format!(
-        "\n- the telemetry image: {} octets of flash, {} of RAM in statics, {} of stack at most\n",
+        "\n- the telemetry image: {} octets of flash, {} of RAM in statics, {} of stack at most\n\
+         - the same with access tokens of up to 2 KB and a second socket: {} octets of flash, {} of RAM in statics\n",
         figure("**whole image**", 1)?,
         figure("**whole image**", 2)?,
-        figure("a first boot", 1)?
+        figure("a first boot", 1)?,
+        figure("**whole image**", 3)?,
+        figure("**whole image**", 4)?
     );
     Place { file: "README.md", name: "sizes", text, tolerance: 0.0 }.settle(what)?;
     Ok(())
 }
 
 /// Flash and RAM by crate, largest first.
-fn by_crate(symbols: &[Symbol], flash: u64, ram: u64) -> String {
-    let (mut crates, mut total) = (BTreeMap::<&str, Octets>::new(), Octets::default());
-    for symbol in symbols {
-        for sum in [crates.entry(&symbol.of).or_default(), &mut total] {
-            sum.flash += symbol.size.flash;
-            sum.ram += symbol.size.ram;
+fn by_crate(images: &[Image; 2]) -> String {
+    let mut crates = BTreeMap::<&str, [Octets; 2]>::new();
+    let mut named = [Octets::default(); 2];
+    for (at, image) in images.iter().enumerate() {
+        for symbol in &image.symbols {
+            // the application's own crate is called as its image
+            let of = if IMAGES.iter().any(|name| name.replace('-', "_") == symbol.of) {
+                "(application)"
+            } else {
+                &symbol.of
+            };
+            for sum in [&mut crates.entry(of).or_default()[at], &mut named[at]] {
+                sum.flash += symbol.size.flash;
+                sum.ram += symbol.size.ram;
+            }
         }
     }
-    let mut rows: Vec<_> = crates.into_iter().filter(|(_, octets)| octets.flash.max(octets.ram) >= LEAST).collect();
-    rows.sort_by_key(|(name, octets)| (Reverse(octets.flash), *name));
-    rows.push(("constants without a symbol, padding", Octets { flash: flash - total.flash, ram: ram - total.ram }));
-    rows.push(("**whole image**", Octets { flash, ram }));
-    let mut text = "| crate | flash, octets | RAM, octets |\n|---|---:|---:|\n".to_owned();
-    for (name, Octets { flash, ram }) in rows {
+    let large = |octets: &[Octets; 2]| octets.iter().any(|octets| octets.flash.max(octets.ram) >= LEAST);
+    let mut rows: Vec<_> = crates.into_iter().filter(|(_, octets)| large(octets)).collect();
+    rows.sort_by_key(|(name, octets)| (Reverse(octets[0].flash), *name));
+    let rest = |at: usize| Octets {
+        flash: images[at].whole.flash - named[at].flash,
+        ram: images[at].whole.ram - named[at].ram,
+    };
+    rows.push(("constants without a symbol, padding", [rest(0), rest(1)]));
+    rows.push(("**whole image**", [images[0].whole, images[1].whole]));
+    let mut text =
+        "| crate | flash, octets | RAM, octets | with tokens: flash | RAM |\n|---|---:|---:|---:|---:|\n".to_owned();
+    for (name, [mtls, tokens]) in rows {
+        let numbers = [mtls.flash, mtls.ram, tokens.flash, tokens.ram].map(grouped).join(" | ");
         // String takes everything
-        let _ = writeln!(text, "| {name} | {} | {} |", grouped(flash), grouped(ram));
+        let _ = writeln!(text, "| {name} | {numbers} |");
     }
     text
 }
 
-/// What the RAM is: the largest statics. A task's is its future.
-fn statics(symbols: &[Symbol]) -> String {
-    let mut rows: Vec<_> = symbols.iter().filter(|symbol| symbol.size.ram >= LEAST).collect();
-    rows.sort_by_key(|symbol| (Reverse(symbol.size.ram), &symbol.name));
+/// What the RAM is: the largest statics of either image. A task's is its future.
+fn statics(images: &[Image; 2]) -> String {
     let mut text = "| static | octets |\n|---|---:|\n".to_owned();
-    for symbol in rows {
-        let _ = writeln!(text, "| `{}` | {} |", symbol.name, grouped(symbol.size.ram));
+    for image in images {
+        let mut rows: Vec<_> = image.symbols.iter().filter(|symbol| symbol.size.ram >= LEAST).collect();
+        rows.sort_by_key(|symbol| (Reverse(symbol.size.ram), &symbol.name));
+        for symbol in rows {
+            let line = format!("| `{}` | {} |\n", symbol.name, grouped(symbol.size.ram));
+            // what both have alike is said once
+            if !text.contains(&line) {
+                text += &line;
+            }
+        }
     }
     text
+}
+
+/// What the linker made.
+struct Image {
+    symbols: Vec<Symbol>,
+    whole: Octets,
+}
+
+impl Image {
+    fn read(path: &Path) -> Result<Self, String> {
+        Ok(Self { symbols: symbols(path)?, whole: sections(path)? })
+    }
 }
 
 #[derive(Default, Clone, Copy)]

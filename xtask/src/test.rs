@@ -1,10 +1,10 @@
 //! Everything that must hold, in order, until something does not. A table at the end says what was run.
 //!
-//! Files of `tests/` say by their names what they need: `interop_*` other programs (openssl, mosquitto, curl, node),
+//! Files of `tests/` say by their names what they need: `interop_*` other programs (openssl, mosquitto, curl, node, …),
 //! `board*` QEMU, any other only cargo.
 
 use crate::shell::{FIRMWARE, cargo, root, run_lines};
-use crate::{Outcome, bench, coverage, cross, deny, lint, msrv, panic_proof, setup, sizes};
+use crate::{Outcome, bench, coverage, cross, deny, fuzz, lint, msrv, panic_proof, setup, sizes};
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     ("numbers", false, |_| numbers()),
     ("coverage", false, |_| coverage::run(&[])),
     ("no panic in the core", false, |_| panic_proof::run(&[])),
+    ("fuzz targets", false, fuzzed),
     ("dependencies", false, |_| deny::run(&[])),
     ("oldest compiler", false, |_| msrv::run(&[])),
 ];
@@ -84,6 +85,11 @@ fn emulated(mode: &Mode) -> Outcome {
         return Ok(());
     }
     cargo_test(mode, &format!("-p host-tests {}", named.join(" ")))
+}
+
+/// Arbitrary input to every parser, in the long mode alone: it wants the nightly compiler.
+fn fuzzed(mode: &Mode) -> Outcome {
+    if mode.long { fuzz::run(&["--seconds".into(), "60".into()]) } else { Ok(()) }
 }
 
 /// The measuring works. Whether the documents still say what it says depends on the compiler, so that is not asked here:

@@ -13,6 +13,7 @@ pub mod meter;
 mod rng;
 pub mod scenario;
 mod time;
+pub mod tokens;
 
 use device_sdk::clock::embassy_clock::EmbassyClock;
 use device_sdk::keys::software::{DeviceSecret, SoftwareKeys};
@@ -23,7 +24,7 @@ use embassy_executor::Spawner;
 use embassy_net::{Ipv4Address, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
 use identity_core::entropy::{RawSource, Rng};
 use lan9118::Lan9118;
-use static_cell::{ConstStaticCell, StaticCell};
+use static_cell::ConstStaticCell;
 
 pub use executor::Executor;
 pub use flash::HostFileFlash;
@@ -37,8 +38,11 @@ pub const HOST: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 /// The device's address on that network.
 const DEVICE: Ipv4Cidr = Ipv4Cidr::new(Ipv4Address::new(10, 0, 2, 15), 24);
 
-/// Sockets at once: one TCP, one UDP, one DNS, and one being closed while the next opens.
-const SOCKETS: usize = 4;
+/// Sockets of a stack with one network of the SDK: one TCP, one UDP, one for DNS, and one that embassy-net keeps for DHCP.
+pub const SOCKETS: usize = 4;
+
+/// Sockets of a stack with two: one TCP and one UDP more.
+pub const SOCKETS_OF_TWO: usize = SOCKETS + 2;
 
 /// What the board has.
 pub struct Board {
@@ -59,6 +63,17 @@ pub type Ports = Platform<SoftwareKeys<EmulationOnlyEntropy>, NorStore<HostFileF
 const RECORDS: u32 = 16 * 4096;
 
 impl Board {
+    /// A second network over the same stack, for [`Device::with_second_socket`](device_sdk::Device::with_second_socket). The
+    /// stack needs [`SOCKETS_OF_TWO`].
+    ///
+    /// # Panics
+    /// When called twice, or with fewer sockets.
+    #[must_use]
+    pub fn second_net(&self) -> EmbassyNet {
+        static BUFFERS: ConstStaticCell<SocketBuffers<4096, 4096>> = ConstStaticCell::new(SocketBuffers::new());
+        EmbassyNet::new(self.stack, BUFFERS.take())
+    }
+
     /// The four ports. The device secret, in fuses on a product, is a constant here: **for emulation only**.
     ///
     /// # Panics
@@ -79,12 +94,11 @@ impl Board {
     }
 }
 
-/// Brings the board up and waits for its network.
+/// Brings the board up and waits for its network, which has as many sockets as `sockets` has room for.
 ///
 /// # Panics
 /// With what to fix, when the network controller or a host file is missing.
-pub async fn init(spawner: Spawner) -> Board {
-    static RESOURCES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
+pub async fn init<const N: usize>(spawner: Spawner, sockets: &'static mut StackResources<N>) -> Board {
     logger::start();
     time::start();
     let scenario = Scenario::load();
@@ -98,7 +112,7 @@ pub async fn init(spawner: Spawner) -> Board {
     let (stack, runner) = embassy_net::new(
         Lan9118::start(),
         embassy_net::Config::ipv4_static(address),
-        RESOURCES.init(StackResources::new()),
+        sockets,
         u64::from_le_bytes(seed),
     );
     spawner.spawn(drive(runner).expect("spawned once"));

@@ -3,7 +3,8 @@
 //! A product has constants here. The emulated one talks to servers that a test has just started, on ports the host chose
 //! and with a root certificate made a moment ago.
 //!
-//! - `plant.cfg`: lines `key=value`, keys as the fields of [`Scenario`]; a missing key or file means 0, none or false.
+//! - `plant.cfg`: lines `key=value`, keys as the fields of [`Scenario`]; a missing key or file means 0, none or false. Keys that
+//!   begin with `token_` are those of [`tokens`](crate::tokens), and read by firmware that has tokens.
 //! - `root.der`: the trust anchor, a DER certificate of at most 2048 octets; empty if missing.
 
 use core::ffi::CStr;
@@ -42,6 +43,8 @@ pub struct Scenario {
     pub publishes: u32,
     /// Log lines start with counts of the [meter](crate::meter).
     pub meter: bool,
+    /// The whole of `plant.cfg`.
+    pub(crate) plant: &'static str,
 }
 
 impl Scenario {
@@ -50,7 +53,7 @@ impl Scenario {
         static PLANT: ConstStaticCell<[u8; 1024]> = ConstStaticCell::new([0; 1024]);
         static ROOT: ConstStaticCell<[u8; 2048]> = ConstStaticCell::new([0; 2048]);
         let plant = core::str::from_utf8(file(c"plant.cfg", PLANT.take())).expect("plant.cfg must be UTF-8");
-        let mut scenario = Self { root: file(c"root.der", ROOT.take()), ..Self::default() };
+        let mut scenario = Self { root: file(c"root.der", ROOT.take()), plant, ..Self::default() };
         for line in plant.lines().filter(|line| !line.is_empty()) {
             assert!(scenario.set(line).is_some(), "plant.cfg: unknown key or bad value: {line}");
         }
@@ -69,6 +72,7 @@ impl Scenario {
             "built" => self.built = value.parse().ok()?,
             "publishes" => self.publishes = value.parse().ok()?,
             "meter" => self.meter = value.parse().ok()?,
+            key if key.starts_with("token_") => {}
             _ => return None,
         }
         Some(())
@@ -104,41 +108,61 @@ pub struct Constants {
     pub topic: &'static str,
 }
 
-/// Makes the constants of a run. Call once.
+/// The host's loopback interface, as text; see [`HOST`](crate::HOST).
+pub(crate) const HOST: &str = "10.0.2.2";
+/// Seconds between two packets to the broker.
+pub(crate) const KEEP_ALIVE: u16 = 30;
+
+impl Scenario {
+    /// The version of MQTT to speak.
+    pub(crate) const fn version(&self) -> MqttVersion {
+        if self.v311 { MqttVersion::V311 } else { MqttVersion::V5 }
+    }
+}
+
+/// Makes the constants of a run with mutual TLS. Call once.
 ///
 /// # Panics
 /// When it is called twice, or `plant.cfg` lacks the device's name or secret.
 #[must_use]
 pub fn config(scenario: Scenario) -> &'static Constants {
+    constants(scenario, |enrol| Profile { enrol, token: None, session: mutual_tls(&scenario) })
+}
+
+/// The broker, by the device certificate.
+pub(crate) fn mutual_tls(scenario: &Scenario) -> &'static Mtls {
+    static SESSION: StaticCell<Mtls> = StaticCell::new();
+    SESSION.init(Mtls {
+        host: HOST,
+        port: scenario.broker_port,
+        version: scenario.version(),
+        client_id: None,
+        alpn: &[],
+        keep_alive: KEEP_ALIVE,
+    })
+}
+
+/// Makes the constants of a run. Call once.
+///
+/// `profile` is no value, because then the compiler would take the only token source that it sees for the one that is meant,
+/// and link its code into firmware without tokens.
+pub(crate) fn constants(scenario: Scenario, profile: impl FnOnce(&'static Est) -> Profile) -> &'static Constants {
     static CONSTANTS: StaticCell<Constants> = StaticCell::new();
     static EST: StaticCell<Est> = StaticCell::new();
-    static SESSION: StaticCell<Mtls> = StaticCell::new();
     static ANCHORS: StaticCell<[&[u8]; 1]> = StaticCell::new();
     static SERVERS: StaticCell<[TimeServer; 1]> = StaticCell::new();
     static TOPIC: StaticCell<heapless::String<80>> = StaticCell::new();
 
-    let host = "10.0.2.2";
     let password = Secret::new(scenario.secret.expect("plant.cfg: secret"));
     let topic = TOPIC.init(heapless::String::new());
     write!(topic, "devices/{}/flow", scenario.common_name).expect("plant.cfg: common_name is too long");
-    let profile = Profile {
-        enrol: EST.init(Est {
-            host,
-            port: scenario.est_port,
-            label: None,
-            bootstrap: Bootstrap::Secret { user: "installer", password },
-            pinned: None,
-        }),
-        token: None,
-        session: SESSION.init(Mtls {
-            host,
-            port: scenario.broker_port,
-            version: if scenario.v311 { MqttVersion::V311 } else { MqttVersion::V5 },
-            client_id: None,
-            alpn: &[],
-            keep_alive: 30,
-        }),
-    };
+    let profile = profile(EST.init(Est {
+        host: HOST,
+        port: scenario.est_port,
+        label: None,
+        bootstrap: Bootstrap::Secret { user: "installer", password },
+        pinned: None,
+    }));
     let subject = Subject {
         common_name: scenario.common_name,
         organization: "Plant Example",
@@ -152,6 +176,6 @@ pub fn config(scenario: Scenario) -> &'static Constants {
         anchors: ANCHORS.init([scenario.root]),
         built: UnixTime(scenario.built),
     };
-    let time_servers = SERVERS.init([TimeServer { host, port: scenario.sntp_port }]);
+    let time_servers = SERVERS.init([TimeServer { host: HOST, port: scenario.sntp_port }]);
     CONSTANTS.init(Constants { device: Config { identity, time_servers, will: None }, topic })
 }

@@ -1,5 +1,8 @@
 //! The board of a desktop: flash in a file, keys in software, the operating system's network and clock.
 
+pub mod device_login;
+pub mod terminal;
+
 use std::path::Path;
 use std::{fs, io};
 

@@ -1,8 +1,8 @@
 // npm's oidc-provider on loopback under TLS. `node server.mjs <settings.json>` prints {"port": …} when it listens and
 // ends when its standard input does, so that it never outlives the test that started it.
 //
-// Settings: cert, key, ca (PEM), clients (RFC 7591 metadata), resources ({ uri: scopes }), initialAccessToken,
-// nonce (demand DPoP nonces), lifetime (seconds of an access token).
+// Settings: cert, key, ca (PEM), clients (RFC 7591 metadata), resources ({ uri: scopes }), audiences ({ uri: aud }),
+// initialAccessToken, nonce (demand DPoP nonces), lifetime (seconds of an access token), codeLifetime (of a device code).
 
 import { X509Certificate, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -47,7 +47,7 @@ const configuration = {
   findAccount: (ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
   rotateRefreshToken: true,
   issueRefreshToken: async (ctx, client, code) => client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
-  ttl: { AccessToken: settings.lifetime, ClientCredentials: settings.lifetime, DeviceCode: 600, Grant: 86_400, IdToken: 600, RefreshToken: 86_400 },
+  ttl: { AccessToken: settings.lifetime, ClientCredentials: settings.lifetime, DeviceCode: settings.codeLifetime, Grant: 86_400, IdToken: 600, RefreshToken: 86_400 },
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
@@ -70,7 +70,8 @@ const configuration = {
       getResourceServerInfo: (ctx, uri) => {
         if (!Object.hasOwn(settings.resources, uri)) throw new errors.InvalidTarget();
         return {
-          scope: settings.resources[uri], audience: uri, accessTokenTTL: settings.lifetime, accessTokenFormat: 'jwt',
+          scope: settings.resources[uri], audience: settings.audiences[uri] ?? uri,
+          accessTokenTTL: settings.lifetime, accessTokenFormat: 'jwt',
           jwt: { sign: { alg: 'ES256' } },
         };
       },

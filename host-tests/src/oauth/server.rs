@@ -66,6 +66,7 @@ pub struct AuthServer {
     pub(crate) issued: Vec<Issued>,
     faults: Vec<Injection>,
     served: Vec<Served>,
+    secrets: Vec<String>,
 }
 
 /// One request on its way through the server.
@@ -98,6 +99,7 @@ impl AuthServer {
             issued: Vec::new(),
             faults: Vec::new(),
             served: Vec::new(),
+            secrets: Vec::new(),
         }
     }
 
@@ -122,6 +124,12 @@ impl AuthServer {
     #[must_use]
     pub fn served(&self) -> &[Served] {
         &self.served
+    }
+
+    /// What clients sent and were given that no log may hold: secrets, assertions, proofs, codes, tokens.
+    #[must_use]
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     /// The public keys, newest first.
@@ -156,7 +164,14 @@ impl AuthServer {
         let mut ask =
             Ask { now, request, certificate: client, url: String::new(), form, client: None, token_octets: 0 };
         let response = self.route(&mut ask).with("Date", &date);
-        let error = json::object(&response.body).ok();
+        let reply = json::object(&response.body).ok();
+        const SENT: [&str; 5] = ["client_secret", "client_assertion", "assertion", "subject_token", "refresh_token"];
+        const GIVEN: [&str; 5] =
+            ["access_token", "refresh_token", "device_code", "client_secret", "registration_access_token"];
+        let sent = SENT.iter().filter_map(|name| ask.form.get(name)).chain(request.header("DPoP"));
+        self.secrets.extend(sent.map(str::to_owned));
+        let given = reply.iter().flat_map(|reply| GIVEN.iter().filter_map(|name| json::text(reply, name)));
+        self.secrets.extend(given.map(str::to_owned));
         self.served.push(Served {
             at: now,
             request: format!("{} {}", request.method, request.path),
@@ -164,7 +179,7 @@ impl AuthServer {
             client: ask.client,
             request_octets: request.body.len(),
             status: response.status,
-            error: error.as_ref().and_then(|reply| json::text(reply, "error")).map(str::to_owned),
+            error: reply.as_ref().and_then(|reply| json::text(reply, "error")).map(str::to_owned),
             reply_octets: response.body.len(),
         });
         response

@@ -26,6 +26,7 @@ use crate::time::{Instant, Judge, Now, UnixTime};
 use crate::trust::Anchors;
 pub use access::Answer;
 use boot::Boot;
+pub use call::Requests;
 use enrolment::Enrolment;
 use ready::Ready;
 use step::{Cause, ClientIdentity, Nonce, Outcome, Step};
@@ -175,7 +176,8 @@ impl<'m> Agent<'m> {
                 Ok(()) => self.turn = Turn::Tokens,
             }
             self.idle = false;
-            let step = self.tokens.step(self.config, shared, slot, now);
+            let requests = self.tokens.requests();
+            let step = requests.and_then(|of| (of.step)(&mut self.tokens, self.config, shared, slot, now));
             return step.unwrap_or(Step::Idle { until });
         }
         if matches!(self.state, State::Enrolment(_)) {
@@ -201,7 +203,8 @@ impl<'m> Agent<'m> {
             return Ok(());
         }
         if self.turn == Turn::Tokens {
-            return self.tokens.done(self.config, &mut self.shared, now, outcome);
+            let requests = self.tokens.requests().ok_or(WRONG_OUTCOME)?;
+            return (requests.done)(&mut self.tokens, self.config, &mut self.shared, now, outcome);
         }
         let next = match &mut self.state {
             State::Boot(boot) => boot.done(self.config, &mut self.shared, outcome),

@@ -59,7 +59,9 @@ impl Ready {
     /// Until when there is nothing to do but wait; none if a record is to be written.
     pub(super) fn idles(&self, shared: &Shared<'_>, now: Now) -> Option<Instant> {
         let Some(wall) = now.wall else { return Some(now.mono.after_seconds(BLIND_S).max(self.rested)) };
-        if self.writing.is_some() || wall.0.saturating_sub(shared.floor.0) >= FLOOR_EVERY_S {
+        // a floor at which the identity is due would make a lie about time last: it might cost the identity itself
+        let harmless = wall < self.renew_at;
+        if self.writing.is_some() || harmless && wall.0.saturating_sub(shared.floor.0) >= FLOOR_EVERY_S {
             return None;
         }
         let due = self.renew_at.0.saturating_sub(wall.0);

@@ -6,13 +6,15 @@ use super::call::{Call, Errand};
 use crate::Error;
 use crate::agent::step::Nonce;
 use crate::config::Secret;
-use crate::keys::Digest;
+use crate::keys::{Digest, PublicKey, Signature};
 use crate::oauth::shelf::{Item, Shelf, TOKENS_MAX};
-use crate::oauth::{ClientAuth, Renew, TokenSource, TokenType, Words};
+use crate::oauth::{ClientAuth, Provider, Renew, TokenSource, TokenType, Words};
 use crate::time::{Instant, Now, UnixTime};
 
 /// A token is not used in the last seconds of its life: clocks differ, and a request takes time.
 const MARGIN_S: u64 = 5;
+/// Least time from one token to the next, in seconds: a server that gives tokens of a second must not be flooded.
+const LEAST_S: u64 = 10;
 /// Lifetime that is assumed where the server tells none, in seconds.
 const UNTOLD_S: u32 = 300;
 
@@ -88,19 +90,42 @@ pub(super) struct Tokens {
     /// What the application asked for beside tokens; it comes first.
     pub(super) errand: Option<(Errand, Want)>,
     pub(super) shelf: Shelf,
-    /// The issuer whose endpoints are on the shelf.
-    pub(super) issuer: &'static str,
+    /// The key of the slot that is live, what it signs, and its signature: an enrolment that waits has others.
+    pub(super) public: PublicKey,
+    pub(super) digest: Digest,
+    pub(super) signature: Signature,
+    /// Whose endpoints are on the shelf.
+    pub(super) home: Option<Home>,
     /// The authorization server's DPoP nonce.
     pub(super) nonce: Nonce,
     pub(super) words: Words,
     /// Wall time that the authorization server told, and when.
     pub(super) told: Option<(Instant, UnixTime)>,
-    /// Whether the refresh token was looked for in flash.
+    /// Whose refresh token and device code are on the shelf: server and client.
+    pub(super) owner: Digest,
+    /// The scope of the device code.
+    pub(super) code_scope: &'static str,
+    /// Whether the owner's refresh token was looked for in flash.
     pub(super) refresh_loaded: bool,
     /// When the device code expires.
     pub(super) code_until: Instant,
     /// Seconds between two questions whether the person has approved.
     pub(super) interval: u32,
+}
+
+/// Whose endpoints they are, and by which rules they were taken: another source of the same issuer may have stricter ones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Home {
+    issuer: &'static str,
+    hosts: &'static [&'static str],
+    aliases: bool,
+}
+
+impl Home {
+    pub(super) const fn of(provider: &Provider) -> Self {
+        let aliases = matches!(provider.client_auth, ClientAuth::Certificate);
+        Self { issuer: provider.issuer, hosts: provider.hosts, aliases }
+    }
 }
 
 impl Tokens {
@@ -110,10 +135,15 @@ impl Tokens {
             call: None,
             errand: None,
             shelf: Shelf::new(),
-            issuer: "",
+            public: PublicKey::EMPTY,
+            digest: [0; 32],
+            signature: Signature::EMPTY,
+            home: None,
             nonce: Nonce::NONE,
             words: Words::NONE,
             told: None,
+            owner: [0; 32],
+            code_scope: "",
             refresh_loaded: false,
             code_until: Instant(0),
             interval: 0,
@@ -122,12 +152,17 @@ impl Tokens {
 
     /// Notes that a token is wanted. `kept`: until the end of the device's life.
     pub(super) fn want(&mut self, want: Want, kept: bool, area: &mut [u8], now: Now) -> Result<(), Error> {
+        let busy = self.call.as_ref().map(|call| call.at);
+        self.admit(want, kept, busy, area, now)
+    }
+
+    /// The same, and the want at `busy` keeps its place.
+    fn admit(&mut self, want: Want, kept: bool, busy: Option<usize>, area: &mut [u8], now: Now) -> Result<(), Error> {
         if let Some(entry) = self.entries.iter_mut().flatten().find(|entry| entry.want.is(&want)) {
             entry.asked = true;
             entry.kept |= kept;
             return Ok(());
         }
-        let busy = self.call.as_ref().map(|call| call.at);
         let free = self.entries.iter().position(Option::is_none);
         // else the place of a want that nobody asked for any more
         let stale = |(at, entry): (usize, &Option<Entry>)| {
@@ -136,18 +171,17 @@ impl Tokens {
         };
         let stale = || self.entries.iter().enumerate().find_map(stale);
         let expired = || {
-            let over = |entry: &Option<Entry>| {
-                entry
-                    .as_ref()
-                    .is_some_and(|entry| !entry.kept && entry.held.is_some_and(|held| now.mono >= held.expires))
+            let over = |(at, entry): (usize, &Option<Entry>)| {
+                let held = entry.as_ref().filter(|entry| !entry.kept)?.held?;
+                (now.mono >= held.expires && busy != Some(at)).then_some(at)
             };
-            self.entries.iter().position(over)
+            self.entries.iter().enumerate().find_map(over)
         };
         let at = free
             .or_else(stale)
             .or_else(expired)
             .ok_or(Error::NoSpace { what: "tokens wanted at once", wanted: TOKENS_MAX.saturating_add(1) })?;
-        self.shelf.remove(area, Item::Access(at));
+        self.drop_token(at, area);
         let entry = Entry {
             want,
             kept,
@@ -162,6 +196,14 @@ impl Tokens {
             *place = Some(entry);
         }
         Ok(())
+    }
+
+    /// Forgets a token. The request under way lies behind it, and is written anew.
+    fn drop_token(&mut self, at: usize, area: &mut [u8]) {
+        self.shelf.remove(area, Item::Access(at));
+        if let Some(call) = &mut self.call {
+            call.restart();
+        }
     }
 
     fn find(&self, want: &Want) -> Option<(usize, &Entry)> {
@@ -199,14 +241,8 @@ impl Tokens {
 
     /// Whether there is something to do now: a request under way, or one that begins here. Else when there will be.
     pub(super) fn due(&mut self, area: &mut [u8], now: Now) -> Result<(), Instant> {
-        if let Some(call) = &self.call {
-            let until = self.entry(call.at).and_then(|entry| entry.until).filter(|until| now.mono < *until);
-            match (until, self.errand) {
-                (None, _) => return Ok(()),
-                (Some(until), None) => return Err(until),
-                // a request that waits for a person loses nothing by beginning anew
-                (Some(_), Some(_)) => {}
-            }
+        if self.call.is_some() {
+            return Ok(());
         }
         if let Some((errand, want)) = self.errand.take() {
             self.call = Some(Call::of_errand(errand, want));
@@ -222,22 +258,27 @@ impl Tokens {
                 continue;
             }
             let want = entry.want;
-            let first = self.subject_of(&want, area, now).unwrap_or((at, want));
-            self.call = Some(Call::new(first.0, first.1));
+            let (first, want) = self.subject_of(at, &want, area, now).unwrap_or((at, want));
+            if let Some(until) = self.entry(first).and_then(|entry| entry.until).filter(|until| now.mono < *until) {
+                // the token that is to be exchanged was refused
+                next = next.min(until);
+                continue;
+            }
+            self.call = Some(Call::new(first, want));
             return Ok(());
         }
         Err(next)
     }
 
     /// The want of the token that `want` exchanges, if it has none that is valid.
-    fn subject_of(&mut self, want: &Want, area: &mut [u8], now: Now) -> Option<(usize, Want)> {
+    fn subject_of(&mut self, at: usize, want: &Want, area: &mut [u8], now: Now) -> Option<(usize, Want)> {
         let source = want.source.grant().subject()?;
         let subject = Want { source, scope: source.scope() };
         if self.token(&subject, area, now).is_some() {
             return None;
         }
         // if there is no room for it, the exchange fails and says so
-        self.want(subject, false, area, now).ok()?;
+        self.admit(subject, false, Some(at), area, now).ok()?;
         self.find(&subject).map(|(at, entry)| (at, entry.want))
     }
 
@@ -253,7 +294,7 @@ impl Tokens {
             expires: now.mono.after_ms(life_ms.saturating_sub(margin)),
         });
         entry.asked = false;
-        entry.until = None;
+        entry.until = Some(now.mono.after_seconds(LEAST_S));
         entry.trouble = None;
         entry.backoff.reset();
     }
@@ -270,13 +311,16 @@ impl Tokens {
     /// wait that grows.
     pub(super) fn refused(&mut self, want: &Want, shared: &mut Shared<'_>, now: Now) {
         let Some((at, _)) = self.find(want) else { return };
-        self.shelf.remove(shared.memory.tokens, Item::Access(at));
+        self.drop_token(at, shared.memory.tokens);
         let Some(entry) = self.entry_mut(at) else { return };
         entry.held = None;
         entry.asked = true;
         match &mut entry.refusals {
             Some(refusals) => entry.until = Some(now.mono.after_ms(refusals.after_failure(true, &shared.device))),
-            first => *first = Some(Backoff::new()),
+            first => {
+                *first = Some(Backoff::new());
+                entry.until = None;
+            }
         }
     }
 
@@ -288,14 +332,15 @@ impl Tokens {
     /// See [`Call::interrupt`].
     pub(super) const fn interrupt(&mut self) {
         if let Some(call) = &mut self.call {
-            call.interrupt();
+            call.restart();
         }
     }
 
     /// The token of a place is gone for good; it is fetched anew when it is asked for.
-    pub(super) fn drop_token(&mut self, at: usize) {
+    pub(super) fn lose(&mut self, at: usize, area: &mut [u8]) {
+        self.drop_token(at, area);
         if let Some(entry) = self.entry_mut(at) {
-            (entry.held, entry.asked) = (None, false);
+            (entry.held, entry.asked, entry.until) = (None, false, None);
         }
     }
 
@@ -305,8 +350,10 @@ impl Tokens {
             let Some(entry) = self.entry_mut(at) else { continue };
             let provider = entry.want.source.provider();
             if provider.dpop || matches!(provider.client_auth, ClientAuth::Certificate) {
-                entry.asked |= entry.held.take().is_some();
-                self.shelf.remove(area, Item::Access(at));
+                if entry.held.take().is_some() {
+                    (entry.asked, entry.until) = (true, None);
+                }
+                self.drop_token(at, area);
             }
         }
     }
@@ -318,8 +365,7 @@ impl Tokens {
             self.shelf.remove(area, item);
         }
         for at in 0..TOKENS_MAX {
-            self.shelf.remove(area, Item::Access(at));
-            self.drop_token(at);
+            self.lose(at, area);
         }
     }
 

@@ -1,4 +1,4 @@
-//! RSA signature verification (RFC 8017), moduli of 2048 to 4096 bits, on the stack: 5 numbers of 512 octets.
+//! RSA signature verification (RFC 8017), moduli of 2048 to 4096 bits, on the stack: 6 numbers of 512 octets.
 //!
 //! All its input is public, so it may take a time that depends on it.
 

@@ -213,7 +213,7 @@ fn certificates(by: &'static str, reply: &Reply, body: &mut [u8]) -> Result<usiz
 fn hint(code: u16) -> &'static str {
     match code {
         202 => "it has not decided yet; approve the request at the CA; the device asks again when the server said",
-        429 | 503 => "it is busy; the device asks again when the server said",
+        429 | 503 => "it is busy; the device asks again when the server said, else with growing waits",
         301 | 302 | 303 | 307 | 308 => "it redirects; set `host`, `port` and `label` to the final server",
         400 => "it found the CSR wrong; compare subject and names with the CA's profile",
         401 => "it wants authentication; check the bootstrap secret, token or birth certificate",

@@ -46,16 +46,41 @@ pub(super) fn part<'a>(what: &'static str, text: &[u8], scratch: &'a mut [u8]) -
 /// [`Error::NoSpace`] with the octets of `scratch` wanted; [`Error::Malformed`] if the header is that of a JWS and the payload
 /// is no JSON object, or if the token is larger than [`TOKEN_MAX`].
 pub fn read<'a>(token: &str, scratch: &'a mut [u8]) -> Result<Option<Claims<'a>>, Error> {
+    read_if(token, |_| true, scratch)
+}
+
+/// The same for a token that says to be an access token by RFC 9068: its `typ` is at+jwt (§2.1). None if it does not.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_access_token<'a>(token: &str, scratch: &'a mut [u8]) -> Result<Option<Claims<'a>>, Error> {
+    let says =
+        |header: Object<'_>| header.text("typ").is_ok_and(|typ| typ.is_some_and(|typ| is_media_type(typ, "at+jwt")));
+    read_if(token, says, scratch)
+}
+
+fn read_if<'a>(
+    token: &str,
+    wanted: impl FnOnce(Object<'_>) -> bool,
+    scratch: &'a mut [u8],
+) -> Result<Option<Claims<'a>>, Error> {
     let Some(parts) = split(token) else { return Ok(None) };
     if token.len() > TOKEN_MAX {
         return Err(Error::Malformed { what: "JWT", problem: "larger than 8192 octets" });
     }
     match part("JWT header", parts.header, scratch) {
         Err(error @ Error::NoSpace { .. }) => return Err(error),
-        Err(_) => return Ok(None),
-        Ok(_) => {}
+        Ok(header) if wanted(header) => {}
+        _ => return Ok(None),
     }
     part("JWT claims", parts.payload, scratch).map(|claims| Some(Claims(claims)))
+}
+
+/// Media types differ in neither case nor the prefix `application/`. RFC 7515 §4.1.9.
+pub(super) fn is_media_type(typ: Text<'_>, wanted: &str) -> bool {
+    let lower = |octet: u8| octet.to_ascii_lowercase();
+    let is = |prefix: &str| typ.octets().map(lower).eq(prefix.bytes().chain(wanted.bytes()).map(lower));
+    is("") || is("application/")
 }
 
 /// The claims of a JWT. Each is looked up when asked for; a claim that is null counts as absent.

@@ -4,12 +4,12 @@
 //! before the signature holds.
 
 use super::jwk::{Key, KeySet, Material};
-use super::jwt::{Claims, TOKEN_MAX, part, split};
+use super::jwt::{Claims, TOKEN_MAX, is_media_type, part, split};
 use crate::crypto::{verify_es256, verify_es384, verify_ps256, verify_rs256};
 use crate::error::Error;
 use crate::time::{Judge, UnixTime};
 use crate::wire::base64url;
-use crate::wire::json::{Object, Text};
+use crate::wire::json::Object;
 
 /// Signature algorithms of tokens (RFC 7518 §3.1). There is no `none` and no HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ fn choose<'k>(header: Object<'_>, keys: KeySet<'k>, rules: &Rules<'_>) -> Result
         return Err(refused("its header has critical extensions, and none is known here (RFC 7515 §4.1.11)"));
     }
     if let Some(wanted) = rules.typ
-        && !header.text("typ")?.is_some_and(|typ| same_media_type(typ, wanted))
+        && !header.text("typ")?.is_some_and(|typ| is_media_type(typ, wanted))
     {
         return Err(refused("its typ is not the one wanted; it is a token for another use (RFC 8725 §3.11)"));
     }
@@ -151,13 +151,6 @@ fn choose<'k>(header: Object<'_>, keys: KeySet<'k>, rules: &Rules<'_>) -> Result
         return Err(refused("several keys of the JWKS fit it; the issuer must tell them apart by kid"));
     }
     Ok((algorithm, key))
-}
-
-/// Media types differ in neither case nor the prefix `application/`. RFC 7515 §4.1.9.
-fn same_media_type(typ: Text<'_>, wanted: &str) -> bool {
-    let lower = |octet: u8| octet.to_ascii_lowercase();
-    let is = |prefix: &str| typ.octets().map(lower).eq(prefix.bytes().chain(wanted.bytes()).map(lower));
-    is("") || is("application/")
 }
 
 fn signature(algorithm: Algorithm, key: &Key<'_>, signed: &[u8], signature: &[u8], scratch: &mut [u8]) -> Option<()> {

@@ -85,14 +85,15 @@ impl Client<'_> {
         let skip = label("&client_assertion=", room);
         let mut kid = [0; base64url::encoded_len(32)];
         let assertion = self.identified(self.common(16), key, &mut kid)?;
-        Ok((skip, assertion::write(&assertion, room.get_mut(skip..).unwrap_or_default())?))
+        let written = assertion::write(&assertion, room.get_mut(skip..).unwrap_or_default());
+        Ok((skip, written.map_err(|error| error.behind(skip))?))
     }
 
     /// Writes `&client_assertion=` and the whole assertion under HMAC; the octets of both.
     pub(crate) fn secret_assertion(&self, secret: &Secret<'_>, room: &mut [u8]) -> Result<usize, Error> {
         let skip = label("&client_assertion=", room);
-        let length = assertion::write_hs256(&self.common(16), secret, room.get_mut(skip..).unwrap_or_default())?;
-        Ok(skip.saturating_add(length))
+        let written = assertion::write_hs256(&self.common(16), secret, room.get_mut(skip..).unwrap_or_default());
+        Ok(skip.saturating_add(written.map_err(|error| error.behind(skip))?))
     }
 
     /// Writes `&assertion=` and the signing input of the grant's assertion behind it (RFC 7523 §2.1).
@@ -106,7 +107,8 @@ impl Client<'_> {
         let scope = Some(scope).filter(|scope| !scope.is_empty());
         let common = assertion::Assertion { subject, scope, ..self.common(0) };
         let assertion = self.identified(common, key, &mut kid)?;
-        Ok((skip, assertion::write(&assertion, room.get_mut(skip..).unwrap_or_default())?))
+        let written = assertion::write(&assertion, room.get_mut(skip..).unwrap_or_default());
+        Ok((skip, written.map_err(|error| error.behind(skip))?))
     }
 
     /// Writes the signing input of a proof for the token endpoint.

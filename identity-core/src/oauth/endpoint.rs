@@ -134,12 +134,18 @@ pub(crate) fn keep(
     at: usize,
 ) -> Result<usize, Error> {
     let home = Url::parse("`issuer`", provider.issuer)?;
-    let no_space = Error::NoSpace { what: "the endpoints; `Memory`'s TOKENS", wanted: ENDPOINTS };
-    let (length, room) = into.get_mut(at..).and_then(<[u8]>::split_first_mut).ok_or(no_space)?;
+    let no_space = |url: usize| Error::NoSpace {
+        what: "the endpoints; `Memory`'s TOKENS",
+        wanted: at.saturating_add(1).saturating_add(url),
+    };
+    let (length, room) = into.get_mut(at..).and_then(<[u8]>::split_first_mut).ok_or(no_space(0))?;
     *length = 0;
     let Some(url) = url else { return Ok(at.saturating_add(1)) };
-    let limit = room.len().min(URL);
-    let room = room.get_mut(..limit).unwrap_or_default();
+    let octets = url.octets().count();
+    if octets > URL {
+        return Err(Error::Malformed { what: member, problem: "its URL is longer than 255 octets" });
+    }
+    let room = room.get_mut(..octets).ok_or(no_space(octets))?;
     let text = url.copy(member, room)?;
     let written = text.len();
     let url = Url::parse(member, text)?;

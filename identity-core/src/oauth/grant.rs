@@ -10,6 +10,8 @@ pub struct Context<'a> {
     pub scope: &'a str,
     /// The resources that the token is for (RFC 8707); may be empty.
     pub resource: &'a [&'a str],
+    /// The parameter `audience`; see [`super::Source::target`]; may be empty.
+    pub target: &'a str,
     /// The refresh token kept from an earlier reply, if the grant keeps any.
     pub refresh: Option<&'a str>,
     /// The device code, once a device authorization was answered (RFC 8628 §3.2).
@@ -24,6 +26,7 @@ impl Context<'_> {
         for resource in self.resource {
             form.field("resource", resource);
         }
+        form.optional("audience", Some(self.target));
     }
 }
 
@@ -147,8 +150,14 @@ impl Grant for TokenExchangeGrant {
 mod tests {
     use super::*;
 
-    const CONTEXT: Context<'_> =
-        Context { scope: "a b", resource: &["https://x.example"], refresh: None, device_code: None, subject: None };
+    const CONTEXT: Context<'_> = Context {
+        scope: "a b",
+        resource: &["https://x.example"],
+        target: "",
+        refresh: None,
+        device_code: None,
+        subject: None,
+    };
 
     fn form_of(grant: &dyn Grant, context: &Context<'_>) -> std::string::String {
         let mut buffer = [0; 512];
@@ -164,6 +173,11 @@ mod tests {
         let form = form_of(&ClientCredentialsGrant, &CONTEXT);
         assert_eq!(form, std::format!("grant_type=client_credentials&{common}"));
         assert_eq!(form_of(&DeviceGrant, &CONTEXT), common);
+        let named = Context { resource: &[], target: "https://api.x.example/", ..CONTEXT };
+        let audience = "scope=a+b&audience=https%3A%2F%2Fapi.x.example%2F";
+        assert_eq!(form_of(&DeviceGrant, &named), audience);
+        let form = form_of(&ClientCredentialsGrant, &named);
+        assert_eq!(form, std::format!("grant_type=client_credentials&{audience}"));
         let code = Context { device_code: Some("c/d"), ..CONTEXT };
         let device = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=c%2Fd";
         assert_eq!(form_of(&DeviceGrant, &code), device);

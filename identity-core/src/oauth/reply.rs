@@ -3,6 +3,7 @@
 use super::code::{OauthCode, Words};
 use crate::Error;
 use crate::agent::step::{Media, Reply};
+use crate::jose::jwt;
 use crate::time::UnixTime;
 use crate::wire::json::{self, Object, Text};
 
@@ -34,6 +35,10 @@ pub struct TokenReply<'a> {
 /// Longest lifetime that is believed, in seconds: a year.
 const LONGEST: u64 = 31_536_000;
 
+/// Shortest life of the codes of a device authorization that is taken, in seconds: with less, the device would ask for new ones
+/// all the time.
+const SHORTEST: u32 = 30;
+
 /// Reads the reply of a successful request, status 200.
 ///
 /// # Errors
@@ -43,6 +48,8 @@ pub fn read_token<'a>(by: &'static str, reply: &Reply, body: &'a [u8]) -> Result
     let reply = json_of(by, reply, body)?;
     let access =
         reply.text("access_token")?.filter(|token| !token.is("")).ok_or(malformed("it has no access_token"))?;
+    // RFC 6749 A.12 and A.17
+    let visible = |token: Text<'_>| token.octets().all(|octet| octet == b' ' || octet.is_ascii_graphic());
     let kind = match reply.text("token_type")? {
         Some(kind) if is_word(kind, "bearer") => TokenType::Bearer,
         Some(kind) if is_word(kind, "dpop") => TokenType::Dpop,
@@ -54,6 +61,9 @@ pub fn read_token<'a>(by: &'static str, reply: &Reply, body: &'a [u8]) -> Result
     let expires_in = expires_in.map(|seconds| u32::try_from(seconds.min(LONGEST)).unwrap_or(u32::MAX));
     let scope = reply.text("scope")?;
     let refresh = reply.text("refresh_token")?.filter(|token| !token.is(""));
+    if !visible(access) || !refresh.is_none_or(visible) {
+        return Err(malformed("a token that is not printable ASCII (RFC 6749 A.12, A.17)"));
+    }
     Ok(TokenReply { access, kind, expires_in, scope, refresh })
 }
 
@@ -86,16 +96,21 @@ pub fn read_authorization<'a>(
     let missing = |problem| Error::Malformed { what: by, problem };
     let reply = json_of(by, reply, body)?;
     let seconds = |seconds: u64| u32::try_from(seconds.min(LONGEST)).unwrap_or(u32::MAX);
+    let code = |name| reply.text(name).map(|code| code.filter(|code| !code.is("")));
+    let expires_in = seconds(reply.whole("expires_in")?.ok_or(missing("it has no expires_in"))?);
+    if expires_in < SHORTEST {
+        return Err(missing("its codes expire within 30 s, before a person can enter them; raise their lifetime"));
+    }
     Ok(AuthorizationReply {
-        device_code: reply.text("device_code")?.ok_or(missing("it has no device_code"))?,
-        user_code: reply.text("user_code")?.ok_or(missing("it has no user_code"))?,
+        device_code: code("device_code")?.ok_or(missing("it has no device_code"))?,
+        user_code: code("user_code")?.ok_or(missing("it has no user_code"))?,
         // some servers still use the name of an early draft
         uri: match reply.text("verification_uri")? {
             Some(uri) => uri,
             None => reply.text("verification_url")?.ok_or(missing("it has no verification_uri"))?,
         },
         complete: reply.text("verification_uri_complete")?,
-        expires_in: seconds(reply.whole("expires_in")?.ok_or(missing("it has no expires_in"))?),
+        expires_in,
         interval: reply.whole("interval")?.map_or(5, seconds).clamp(1, 600),
     })
 }
@@ -115,7 +130,9 @@ impl AuthorizationReply<'_> {
                 at = at.saturating_add(1);
             }
             let Some(part) = part else { continue };
-            let written = part.copy("the user code; `Memory`'s TOKENS", room.get_mut(at..).unwrap_or_default())?;
+            let written = part
+                .copy("the user code; `Memory`'s TOKENS", room.get_mut(at..).unwrap_or_default())
+                .map_err(|error| error.behind(at))?;
             if written.bytes().any(|octet| octet.is_ascii_control()) {
                 let problem = "a control character in the user code or its URL";
                 return Err(Error::Malformed { what: "device authorization request", problem });
@@ -152,10 +169,27 @@ pub fn read_introspection(by: &'static str, reply: &Reply, body: &[u8], wanted: 
     Ok(Introspection { active, expires: reply.whole("exp")?.map(UnixTime), covers })
 }
 
-/// Whether every scope token of `wanted` is among those of `granted`; both space-separated (RFC 6749 §3.3).
+/// Scopes that ask for an ID token and a refresh token (OpenID Connect Core §3.1.2.1, §11). They are no rights of the access
+/// token, so servers leave them out of its scope.
+const NO_RIGHTS: [&str; 2] = ["openid", "offline_access"];
+
+/// The scope tokens that are rights.
+fn rights(scope: &str) -> impl Iterator<Item = &str> {
+    scope.split_ascii_whitespace().filter(|scope| !NO_RIGHTS.contains(scope))
+}
+
+/// Whether every scope token of `wanted` that is a right is among those of `granted`; both space-separated (RFC 6749 §3.3).
 #[must_use]
 pub fn covers(granted: Text<'_>, wanted: &str) -> bool {
-    wanted.split_ascii_whitespace().all(|scope| granted.words().any(|word| word.is(scope)))
+    rights(wanted).all(|scope| granted.words().any(|word| word.is(scope)))
+}
+
+/// Whether an access token by RFC 9068 lacks some of `wanted`: a server that drops the whole scope may say so there alone,
+/// by no `scope` (§2.2.3), as oidc-provider does. Not judged if it is another token, or does not fit into `scratch`.
+pub(crate) fn lacks(token: &str, wanted: &str, scratch: &mut [u8]) -> bool {
+    let Ok(Some(claims)) = jwt::read_access_token(token, scratch) else { return false };
+    let has = |scope: &str| claims.scopes().is_ok_and(|mut granted| granted.any(|word| word.is(scope)));
+    !rights(wanted).all(has)
 }
 
 /// Whether the text is `word`, case aside: `token_type` is not case-sensitive (RFC 6749 §5.1).
@@ -202,5 +236,43 @@ const fn hint(status: u16) -> &'static str {
         429 => "it is asked too often",
         500..=599 => "it failed; see its log",
         _ => "this status is not part of OAuth; check `issuer`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::base64url;
+
+    fn jwt(header: &str, claims: &str) -> std::string::String {
+        let part = |text: &str| {
+            let mut encoded = [0; 256];
+            let length = base64url::encode(text.as_bytes(), &mut encoded).unwrap();
+            std::string::String::from_utf8(encoded[..length].to_vec()).unwrap()
+        };
+        std::format!("{}.{}.c2lnbmF0dXJl", part(header), part(claims))
+    }
+
+    #[test]
+    fn a_token_that_has_less_than_was_asked_for_is_noticed_where_it_says_so() {
+        let access = r#"{"alg":"ES256","typ":"application/AT+JWT"}"#;
+        let other = r#"{"alg":"ES256","typ":"JWT"}"#;
+        let rows = [
+            (access, r#"{"scope":"a b"}"#, "a", false),
+            (access, r#"{"scope":"a b"}"#, "b openid offline_access a", false),
+            (access, r#"{"scope":"a b"}"#, "c", true),
+            (access, r#"{"scp":["a","b"]}"#, "b", false),
+            (access, r#"{"sub":"x"}"#, "a", true),
+            (access, r#"{"sub":"x"}"#, "", false),
+            (access, "[]", "a", false),
+            // another server's own format: nothing is known of its claims
+            (other, r#"{"roles":["a"]}"#, "a", false),
+        ];
+        for (header, claims, wanted, less) in rows {
+            let token = jwt(header, claims);
+            assert_eq!(lacks(&token, wanted, &mut [0; 256]), less, "{header} {claims} {wanted}");
+            assert!(!lacks(&token, wanted, &mut [0; 8]), "no room to read it");
+        }
+        assert!(!lacks("opaque", "a", &mut [0; 256]));
     }
 }

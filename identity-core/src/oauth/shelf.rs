@@ -77,7 +77,7 @@ impl Shelf {
     }
 
     /// Replaces an item by what `write` puts into the free room lent to it; `write` gives the octets written. On an error
-    /// the old item is gone. The free room is wiped: the request that was there carried secrets.
+    /// the old item is gone, and [`Error::NoSpace`] tells the octets that the whole area must hold. The free room is wiped: the request that was there carried secrets.
     pub(crate) fn put(
         &mut self,
         area: &mut [u8],
@@ -89,7 +89,7 @@ impl Shelf {
         let used = self.used();
         let free = area.get_mut(used..).unwrap_or_default();
         free.zeroize();
-        let written = write(free)?.min(free.len());
+        let written = write(free).map_err(|error| error.behind(used))?.min(free.len());
         // turn [items after | new] into [new | items after]
         let turned = area.get_mut(start..used.saturating_add(written)).unwrap_or_default();
         rotate(turned, used.saturating_sub(start));

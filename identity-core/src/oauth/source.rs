@@ -1,6 +1,7 @@
 //! Where tokens come from: an authorization server, this device as its client, and a grant.
 
 use super::grant::{ClientCredentialsGrant, DeviceGrant, Grant, JwtBearerGrant, TokenExchangeGrant};
+use crate::agent::Requests;
 use crate::config::Secret;
 
 /// How the device proves at the authorization server which client it is.
@@ -94,6 +95,15 @@ pub trait TokenSource: Sync {
     fn scope(&self) -> &'static str;
     /// The resources that the token is for (RFC 8707); may be empty.
     fn resource(&self) -> &'static [&'static str];
+    /// The parameter `audience`; see [`Source::target`].
+    fn target(&self) -> &'static str {
+        ""
+    }
+    /// What makes its requests; there is nothing to choose.
+    #[doc(hidden)]
+    fn requests(&self) -> Requests {
+        Requests::OAUTH
+    }
 }
 
 /// A [`TokenSource`] by the grant `G`.
@@ -111,6 +121,9 @@ pub struct Source<G: 'static> {
     pub scope: &'static str,
     /// The resources that the token is for (RFC 8707); may be empty.
     pub resource: &'static [&'static str],
+    /// Logical name of the service that the token is for, sent as `audience`, by which Auth0 names an API in place of
+    /// `resource`; in token exchange RFC 8693 §2.1. May be empty.
+    pub target: &'static str,
     /// Bind tokens to the device key with DPoP (RFC 9449).
     pub dpop: bool,
     /// Hosts, beside the issuer's, on which its endpoints may be.
@@ -141,6 +154,7 @@ impl<G> Source<G> {
             audience: Audience::Issuer,
             scope: "",
             resource: &[],
+            target: "",
             dpop: false,
             hosts: &[],
             renew: Renew { after_percent: 90, jitter_percent: 5 },
@@ -182,5 +196,9 @@ impl<G: Grant> TokenSource for Source<G> {
 
     fn resource(&self) -> &'static [&'static str] {
         self.resource
+    }
+
+    fn target(&self) -> &'static str {
+        self.target
     }
 }

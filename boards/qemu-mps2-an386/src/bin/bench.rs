@@ -11,7 +11,12 @@ use device_sdk::ports::Platform;
 use device_sdk::{Device, Link, Memory};
 use identity_core::crypto::{ALGORITHMS, SecretKey, open, seal, sha256, verify_p256};
 use identity_core::entropy::{Drbg, RawSource, Rng};
-use identity_core::error::EntropyFault;
+use identity_core::error::{EntropyFault, Error};
+use identity_core::jose::assertion::{self, Assertion};
+use identity_core::jose::dpop::{self, Proof};
+use identity_core::jose::jwk::KeySet;
+use identity_core::jose::jws;
+use identity_core::jose::verify::{Algorithm, Rules, verify};
 use identity_core::keys::{PublicKey, Slot};
 use identity_core::time::{Judge, UnixTime};
 use identity_core::trust::Anchors;
@@ -27,8 +32,14 @@ const CHAINS: [(&str, &[u8]); 4] = [
     ("path of an RSA-2048 leaf and intermediate", include_bytes!("../../chains/rsa2048.der")),
     ("path of an RSA-4096 leaf and intermediate", include_bytes!("../../chains/rsa4096.der")),
 ];
-/// When the chains are judged: 2027-01-01.
+/// An access token of some 500 octets and the key set of its issuer; `cargo run -p host-tests --bin bench jwts` makes new ones.
+const JWTS: [(&str, &str, &str); 2] = [
+    ("JWT verified, ES256", include_str!("../../jwts/es256.jwt"), include_str!("../../jwts/es256.jwks")),
+    ("JWT verified, RS256 by RSA-2048", include_str!("../../jwts/rs256.jwt"), include_str!("../../jwts/rs256.jwks")),
+];
+/// When the chains and tokens are judged: 2027-01-01.
 const NOW: UnixTime = UnixTime(1_798_761_600);
+const ISSUER: &str = "https://id.plant.example";
 const HOST: &str = "est.plant.example";
 
 /// Noise that repeats, at the claim of [`board::EmulationOnlyEntropy`].
@@ -96,6 +107,44 @@ fn computations() {
             verify_server(ALGORITHMS, "bench", leaf, between, anchors, HOST, Judge::Wall(NOW)).map(|_| ())
         })
         .expect("a chain that verifies");
+    }
+    tokens(&key, &public, drbg);
+}
+
+#[inline(never)]
+fn tokens(key: &SecretKey, public: &PublicKey, drbg: &mut Drbg) {
+    let mut room = [0; 2048];
+    let mut signed = |drbg: &mut Drbg, write: &dyn Fn(&mut [u8]) -> Result<usize, Error>| {
+        let length = write(&mut room).expect("a signing input");
+        let signature = key.sign(&sha256(&room[..length]), drbg).expect("a signature");
+        jws::finish(&mut room, length, &signature).expect("room for a signature")
+    };
+    let (random, issued) = ([7; 16], NOW);
+    let assertion = Assertion::of_client("pump-7", ISSUER, &random, issued);
+    measure("client assertion: written, hashed, signed", || signed(drbg, &|room| assertion::write(&assertion, room)));
+    let url = "https://id.plant.example/token";
+    let proof = Proof {
+        key: public,
+        method: "POST",
+        url,
+        random: &random,
+        issued,
+        token: None,
+        nonce: Some("a-nonce-of-22-letters-"),
+    };
+    measure("DPoP proof for the token endpoint", || signed(drbg, &|room| dpop::write(&proof, room)));
+    for (what, token, keys) in JWTS {
+        let keys = KeySet::parse(keys.as_bytes()).expect("a key set");
+        let rules = Rules {
+            algorithms: Algorithm::ALL,
+            issuer: ISSUER,
+            audience: "https://mqtt.plant.example",
+            typ: Some("at+jwt"),
+            judge: Judge::Wall(NOW),
+            skew: 60,
+        };
+        let mut scratch = [0; 1536];
+        measure(what, || verify(token, keys, &rules, &mut scratch).map(|_| ())).expect("a token that verifies");
     }
 }
 

@@ -8,17 +8,20 @@ use board::Board;
 use device_sdk::ports::Store;
 use device_sdk::store::nor::NorStore;
 use embassy_executor::Spawner;
+use embassy_net::StackResources;
 use embassy_net::tcp::TcpSocket;
 use embassy_time::{Duration, Timer};
 use embedded_io_async::{Read, Write};
 use identity_core::entropy::Rng;
+use static_cell::StaticCell;
 
+static SOCKETS: StaticCell<StackResources<{ board::SOCKETS }>> = StaticCell::new();
 const BOOTS: u8 = 1;
 const ROUNDS: u8 = 32;
 
 #[embassy_executor::main(entry = "cortex_m_rt::entry", executor = "board::Executor")]
 async fn main(spawner: Spawner) {
-    let Board { stack, flash, entropy, scenario } = board::init(spawner).await;
+    let Board { stack, flash, entropy, scenario } = board::init(spawner, SOCKETS.init(StackResources::new())).await;
     Rng::start(entropy, b"selftest").expect("healthy noise");
 
     let mut store: NorStore<_> = NorStore::new(flash, 0..16 * 4096).expect("a range of whole pages");

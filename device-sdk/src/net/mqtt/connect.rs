@@ -8,7 +8,7 @@ use identity_core::time::Instant;
 use super::codec::{self, Packet, Reader, Writer, malformed};
 use super::inbox::Inbox;
 use super::reason::refused;
-use super::{Buffers, Client, Qos, Will};
+use super::{Buffers, Client, HELLO, Qos, SESSION, Will};
 use crate::Error;
 use crate::net::transport::Transport;
 use crate::ports::Clock;
@@ -103,8 +103,12 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
     /// Awaits CONNACK.
     async fn hello(&mut self, until: Instant) -> Result<(), Error> {
         while self.inbox.packet(0)?.is_none() {
-            if !self.more(until).await? {
-                return Err(self.late("CONNACK", until));
+            match self.more(until).await {
+                Ok(true) => {}
+                Ok(false) => return Err(self.late("CONNACK", until)),
+                // as brokers do that do not know the version: RabbitMQ before 3.13
+                Err(Error::Closed { during: SESSION }) => return Err(Error::Closed { during: HELLO }),
+                Err(error) => return Err(error),
             }
             if self.inbox.first() == Some(codec::AUTH) {
                 return Err(malformed("a challenge (AUTH) before CONNACK; this client's one answer was in CONNECT"));

@@ -24,6 +24,10 @@ use crate::Error;
 use crate::net::transport::Transport;
 use crate::ports::Clock;
 
+/// What a broker ends without a word; the second, before it answered at all.
+const SESSION: &str = "an MQTT session; look into the broker's log";
+const HELLO: &str = "an MQTT session; look into the broker's log, and whether it speaks this `version`";
+
 /// Memory lent to a client.
 pub struct Buffers<'a> {
     /// As large as the largest packet that is sent.
@@ -309,7 +313,7 @@ impl<'a, T: Transport, C: Clock> Client<'a, T, C> {
             return Ok(false);
         }
         match self.transport.read(room, until.max(self.clock.now().after_ms(5_000))).await? {
-            0 => Err(Error::Closed { during: "an MQTT session; look into the broker's log" }),
+            0 => Err(Error::Closed { during: SESSION }),
             read => {
                 self.inbox.add(read);
                 self.heard = self.clock.now();

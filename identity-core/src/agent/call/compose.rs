@@ -26,6 +26,7 @@ impl Tokens {
         now: Now,
     ) -> Result<Phase, Error> {
         (call.form, call.basic, call.proof) = (0, (0, 0), 0);
+        call.written = now.mono;
         let source = call.want.source;
         let grant = source.grant();
         let subject = match grant.subject() {
@@ -46,15 +47,16 @@ impl Tokens {
         let context = Context {
             scope: call.want.scope,
             resource: source.resource(),
+            target: source.target(),
             refresh,
-            device_code: self.shelf.text(items, Item::DeviceCode).filter(|_| asking),
+            device_code: self.shelf.text(items, Item::DeviceCode).filter(|_| asking && grant.needs_person()),
             subject: subject.and_then(|at| self.shelf.text(items, Item::Access(at))),
         };
         let client = Client {
             id: client_id,
             provider: &provider,
             token_endpoint: "",
-            public: &call.public,
+            public: &self.public,
             certificate: &[],
             random: &call.random,
             now: time,
@@ -68,9 +70,13 @@ impl Tokens {
             _ => grant.form(&context, &mut form),
         }
         client.fields(&mut form);
-        let length = form.finish()?;
+        let used = items.len();
+        let length = form.finish().map_err(|error| short(error, used))?;
         let basic = match &provider.client_auth {
-            ClientAuth::SecretBasic(secret) => client.basic(secret, free.get_mut(length..).unwrap_or_default())?,
+            ClientAuth::SecretBasic(secret) => {
+                let room = free.get_mut(length..).unwrap_or_default();
+                client.basic(secret, room).map_err(|error| short(error, used.saturating_add(length)))?
+            }
             _ => (0, 0),
         };
         (call.form, call.basic) = (length, basic);
@@ -89,8 +95,10 @@ impl Tokens {
         let source = call.want.source;
         let provider = source.provider();
         let time = self.time(shared, now);
-        let Shared { memory, credential, digest, .. } = shared;
+        let Shared { memory, credential, .. } = shared;
+        let (public, digest) = (&self.public, &mut self.digest);
         let (items, free) = self.shelf.split(memory.tokens);
+        let used = items.len();
         let credential = memory.credential.get(..*credential).unwrap_or_default();
         let certificate = client_of(Some(credential), Slot::A).map_or(&[][..], |client| client.certificate);
         if matches!(provider.client_auth, ClientAuth::Certificate) && certificate.is_empty() {
@@ -102,7 +110,7 @@ impl Tokens {
             id: client_id(config, credential, &provider)?,
             provider: &provider,
             token_endpoint: endpoint_url(self.shelf.get(items, Item::Endpoints), Endpoint::Token).unwrap_or_default(),
-            public: &call.public,
+            public,
             certificate,
             random: &call.random,
             now: time,
@@ -116,16 +124,18 @@ impl Tokens {
                 Jws::Grant | Jws::Client => call.form,
             };
             let room = free.get_mut(at..).unwrap_or_default();
+            let short = |error| short(error, used.saturating_add(at));
             let (skip, input) = match (what, &provider.client_auth) {
                 (Jws::Grant, _) if asking && grant.asserts() => {
-                    client.grant_assertion(grant.asserted_subject().unwrap_or(client.id), call.want.scope, room)?
+                    let subject = grant.asserted_subject().unwrap_or(client.id);
+                    client.grant_assertion(subject, call.want.scope, room).map_err(short)?
                 }
-                (Jws::Client, ClientAuth::PrivateKeyJwt(key)) => client.assertion(*key, room)?,
+                (Jws::Client, ClientAuth::PrivateKeyJwt(key)) => client.assertion(*key, room).map_err(short)?,
                 (Jws::Client, ClientAuth::SecretJwt(secret)) => {
-                    call.form = call.form.saturating_add(client.secret_assertion(secret, room)?);
+                    call.form = call.form.saturating_add(client.secret_assertion(secret, room).map_err(short)?);
                     continue;
                 }
-                (Jws::Proof, _) if asking && provider.dpop => (0, client.proof(self.nonce.get(), room)?),
+                (Jws::Proof, _) if asking && provider.dpop => (0, client.proof(self.nonce.get(), room).map_err(short)?),
                 _ => continue,
             };
             let start = at.saturating_add(skip);
@@ -133,6 +143,16 @@ impl Tokens {
             return Ok(Phase::Sign { what, start, input });
         }
         Ok(Phase::Ask)
+    }
+}
+
+/// Says what does not fit, and how much all must hold: `before` octets lie in front of what was being written.
+const fn short(error: Error, before: usize) -> Error {
+    match error {
+        Error::NoSpace { wanted, .. } => {
+            Error::NoSpace { what: "a token request; `Memory`'s TOKENS", wanted: wanted.saturating_add(before) }
+        }
+        error => error,
     }
 }
 

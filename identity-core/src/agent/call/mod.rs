@@ -8,21 +8,22 @@ mod compose;
 mod reply;
 mod request;
 
-use super::tokens::{Tokens, Want};
+use super::tokens::{Home, Tokens, Want};
 use super::{Answer, Shared, WRONG_OUTCOME};
 use crate::Error;
 use crate::agent::step::{Outcome, RANDOM, Step};
 use crate::config::Config;
-use crate::keys::{PublicKey, Slot};
+use crate::keys::Slot;
 use crate::oauth::client::Jws;
 use crate::oauth::endpoint::{Document, document_path, endpoint_url};
 use crate::oauth::shelf::Item;
 use crate::oauth::url::Url;
 use crate::record::{self, Record};
-use crate::time::{Now, UnixTime};
+use crate::time::{Instant, Now, UnixTime};
 use crate::trust::Trust;
 use compose::owner;
 use request::{Stage, With};
+use zeroize::Zeroize;
 
 /// For errors.
 const METADATA: &str = "authorization server metadata";
@@ -31,6 +32,9 @@ const TOKEN: &str = "token request";
 const INTROSPECT: &str = "token introspection";
 const REVOKE: &str = "token revocation";
 const KEYS: &str = "JWKS";
+
+/// A request that could not be sent for so many seconds is written anew: what is signed in it is good for a minute or so.
+const FRESH_S: u64 = 20;
 
 /// What the application asks of an authorization server beside tokens: one attempt, answered by [`Answer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +53,12 @@ pub(super) struct Call {
     pub(super) at: usize,
     want: Want,
     errand: Option<Errand>,
-    /// The device key.
-    public: PublicKey,
     stage: Stage,
     phase: Phase,
+    /// The slot whose key the request is written for.
+    slot: Option<Slot>,
+    /// When it was written.
+    written: Instant,
     /// The server's nonce was demanded and is used; a second demand is an error.
     renonced: bool,
     random: [u8; RANDOM],
@@ -62,6 +68,19 @@ pub(super) struct Call {
     basic: (usize, usize),
     /// Octets of the proof behind that.
     proof: usize,
+}
+
+/// The functions that make token requests. A [`TokenSource`](crate::oauth::TokenSource) gives them to the agent, so that firmware
+/// that names no source has no code for it.
+#[derive(Clone, Copy)]
+pub struct Requests {
+    pub(super) step: for<'a> fn(&'a mut Tokens, &'a Config, &'a mut Shared<'_>, Slot, Now) -> Option<Step<'a>>,
+    pub(super) done: fn(&mut Tokens, &Config, &mut Shared<'_>, Now, Outcome) -> Result<(), Error>,
+}
+
+impl Requests {
+    /// Those of OAuth 2.0.
+    pub(crate) const OAUTH: Self = Self { step: Tokens::step, done: Tokens::done };
 }
 
 /// What is being done for it.
@@ -91,9 +110,10 @@ impl Call {
             at,
             want,
             errand: None,
-            public: PublicKey::EMPTY,
             stage: Stage::Token,
             phase: Phase::Public,
+            slot: None,
+            written: Instant(0),
             renonced: false,
             random: [0; RANDOM],
             form: 0,
@@ -110,17 +130,34 @@ impl Call {
         self.errand.is_some()
     }
 
-    /// Others have used what is shared meanwhile: begins anew, unless the refresh token is to be stored or erased.
-    pub(super) const fn interrupt(&mut self) {
+    /// What was written so far is of no use: others have used what is shared meanwhile, it lies elsewhere now, is of another
+    /// key, or too old. Begins anew, unless the refresh token is to be stored or erased.
+    pub(super) const fn restart(&mut self) {
         if !matches!(self.phase, Phase::Store | Phase::Forget) {
             self.phase = Phase::Public;
         }
     }
+
+    /// Whether it has to do with a refresh token or a device code.
+    fn keeps(&self) -> bool {
+        let grant = self.want.source.grant();
+        matches!(self.errand, None | Some(Errand::Revoke)) && (grant.keeps_refresh() || grant.needs_person())
+    }
+
+    fn is_stale(&self, slot: Slot, now: Now) -> bool {
+        let dated = !matches!(self.stage, Stage::Metadata(_) | Stage::Keys) && matches!(self.phase, Phase::Ask);
+        self.slot != Some(slot) || (dated && now.mono >= self.written.after_seconds(FRESH_S))
+    }
 }
 
 impl Tokens {
+    /// What makes the request under way; none if there is none.
+    pub(super) fn requests(&self) -> Option<Requests> {
+        self.call.as_ref().map(|call| call.want.source.requests())
+    }
+
     /// The next step of the request under way; none if there is none.
-    pub(super) fn step<'a>(
+    fn step<'a>(
         &'a mut self,
         config: &'a Config,
         shared: &'a mut Shared<'_>,
@@ -129,10 +166,17 @@ impl Tokens {
     ) -> Option<Step<'a>> {
         let judge = shared.judge(now);
         let call = self.call.as_mut()?;
-        let Shared { memory, path, credential, anchors, public, signature, digest, .. } = shared;
+        if call.is_stale(slot, now) {
+            call.restart();
+        }
+        let Shared { memory, path, credential, anchors, .. } = shared;
+        let Self { public, digest, signature, .. } = self;
         let used = self.shelf.used();
         Some(match call.phase {
-            Phase::Public => Step::Public { slot, into: public },
+            Phase::Public => {
+                call.slot = Some(slot);
+                Step::Public { slot, into: public }
+            }
             Phase::Load => Step::Load { record: Record::Refresh, into: memory.reply },
             Phase::Random => Step::Random { into: &mut call.random },
             Phase::Sign { .. } => Step::Sign { slot, digest, into: signature },
@@ -161,13 +205,7 @@ impl Tokens {
     }
 
     /// Takes the outcome of a step. An error has ended the request; the want waits before the next.
-    pub(super) fn done(
-        &mut self,
-        config: &Config,
-        shared: &mut Shared<'_>,
-        now: Now,
-        outcome: Outcome,
-    ) -> Result<(), Error> {
+    fn done(&mut self, config: &Config, shared: &mut Shared<'_>, now: Now, outcome: Outcome) -> Result<(), Error> {
         let Some(mut call) = self.call.take() else { return Err(WRONG_OUTCOME) };
         let at = call.at;
         let next = match (call.phase, outcome) {
@@ -178,6 +216,10 @@ impl Tokens {
             (_, Outcome::Failed(failure)) => Err(failure.error),
             (phase, outcome) => self.advance(&mut call, config, shared, now, phase, outcome),
         };
+        if matches!(call.phase, Phase::Load | Phase::Ask) && call.stage != Stage::Keys {
+            // tokens have no business there any more
+            shared.memory.reply.zeroize();
+        }
         match next {
             Ok(Some(phase)) => {
                 call.phase = phase;
@@ -185,11 +227,14 @@ impl Tokens {
                 Ok(())
             }
             Ok(None) => Ok(()),
-            Err(error) if call.errand.is_some() => {
-                shared.answer = Some(Err(error));
-                Err(error)
-            }
             Err(error) => {
+                if call.stage != Stage::Metadata(Document::OpenId) && has_moved(call.phase, error, outcome) {
+                    self.shelf.remove(shared.memory.tokens, Item::Endpoints);
+                }
+                if call.errand.is_some() {
+                    shared.answer = Some(Err(error));
+                    return Err(error);
+                }
                 let transient = match outcome {
                     Outcome::Failed(failure) => matches!(failure.cause, super::step::Cause::Transient),
                     Outcome::Reply(reply) => reply.status >= 500,
@@ -224,15 +269,22 @@ impl Tokens {
         phase: Phase,
         outcome: Outcome,
     ) -> Result<Option<Phase>, Error> {
-        let source = call.want.source;
-        if matches!((phase, outcome), (Phase::Public, Outcome::Done)) {
-            call.public = shared.public;
-        }
         Ok(Some(match (phase, outcome) {
-            (Phase::Public, Outcome::Done) if source.grant().keeps_refresh() && !self.refresh_loaded => Phase::Load,
+            (Phase::Public, Outcome::Done) if call.keeps() => {
+                if !self.claim(call, config, shared, now) {
+                    if call.errand.is_some() {
+                        return Err(Error::Misuse("a person is awaited for another source; revoke this one later"));
+                    }
+                    self.wait_for_person(call, now);
+                    return Ok(None);
+                }
+                if self.refresh_loaded {
+                    return self.plan(call, shared, now);
+                }
+                Phase::Load
+            }
             (Phase::Public, Outcome::Done) => return self.plan(call, shared, now),
             (Phase::Load, Outcome::Loaded(_) | Outcome::Absent) => {
-                self.refresh_loaded = true;
                 if let Outcome::Loaded(length) = outcome {
                     let octets = shared.memory.reply.get(..length).unwrap_or_default();
                     match record::read_refresh(&owner(config, shared.credential(), call), octets) {
@@ -244,6 +296,7 @@ impl Tokens {
                         Ok(None) | Err(_) => {}
                     }
                 }
+                self.refresh_loaded = true;
                 return self.plan(call, shared, now);
             }
             (Phase::Random, Outcome::Done) => self.compose(call, config, shared, now)?,
@@ -251,7 +304,7 @@ impl Tokens {
                 let used = self.shelf.used();
                 let free = shared.memory.tokens.get_mut(used..).unwrap_or_default();
                 let room = free.get_mut(start..).unwrap_or_default();
-                let length = crate::jose::jws::finish(room, input, &shared.signature)?;
+                let length = crate::jose::jws::finish(room, input, &self.signature)?;
                 match what {
                     Jws::Proof => call.proof = length,
                     Jws::Grant | Jws::Client => call.form = start.saturating_add(length),
@@ -270,12 +323,36 @@ impl Tokens {
         }))
     }
 
+    /// Takes the places of refresh token and codes for the server, client and scope of the call: what is there of others is
+    /// forgotten, since nobody else may see it. False while a person is awaited for another.
+    fn claim(&mut self, call: &Call, config: &Config, shared: &mut Shared<'_>, now: Now) -> bool {
+        let owner = owner(config, shared.credential(), call);
+        let tokens = &mut *shared.memory.tokens;
+        let (mine, scope) = (self.owner == owner, call.errand.is_some() || self.code_scope == call.want.scope);
+        let waits = self.shelf.text(tokens, Item::DeviceCode).is_some() && now.mono < self.code_until;
+        if waits && !(mine && scope) {
+            return false;
+        }
+        if !mine {
+            self.shelf.remove(tokens, Item::Refresh);
+            (self.owner, self.refresh_loaded) = (owner, false);
+        }
+        if !(mine && scope) {
+            self.shelf.remove(tokens, Item::DeviceCode);
+            self.shelf.remove(tokens, Item::UserCode);
+        }
+        if call.errand.is_none() {
+            self.code_scope = call.want.scope;
+        }
+        true
+    }
+
     /// What to ask next, and what that takes first; none if nothing is left to ask.
     fn plan(&mut self, call: &mut Call, shared: &mut Shared<'_>, now: Now) -> Result<Option<Phase>, Error> {
         let source = call.want.source;
         let provider = source.provider();
         let tokens = &*shared.memory.tokens;
-        if self.issuer != provider.issuer || self.shelf.get(tokens, Item::Endpoints).is_empty() {
+        if self.home != Some(Home::of(&provider)) || self.shelf.get(tokens, Item::Endpoints).is_empty() {
             let url = Url::parse("`issuer` of the token source", provider.issuer)?;
             document_path(&url, Document::OAuth, &mut shared.path)?;
             call.stage = Stage::Metadata(Document::OpenId);
@@ -318,6 +395,19 @@ impl Tokens {
             Some((at, told)) => UnixTime(told.0.saturating_add(now.mono.0.saturating_sub(at.0) / 1000)),
             None => shared.judge(now).at_least(),
         }
+    }
+}
+
+/// Whether the endpoint may lie elsewhere by now, so that the metadata is to be asked for again.
+fn has_moved(phase: Phase, error: Error, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Reply(reply) => {
+            !matches!(error, Error::Denied { .. }) && matches!(reply.status, 300..=399 | 404 | 405 | 410)
+        }
+        Outcome::Failed(failure) => {
+            matches!(phase, Phase::Ask) && matches!(failure.cause, super::step::Cause::Transient)
+        }
+        _ => false,
     }
 }
 
