@@ -32,8 +32,9 @@ pub struct TimeServer {
 ///
 /// - `REPLY`: the largest body a server may send; at least 4,096.
 /// - `TOKENS`: what OAuth takes, 0 without a token source; see [`memory::Memory`].
-/// - `INBOX`: the head of an HTTP message, and MQTT packets that arrive; at least 1,024.
-/// - `OUTBOX`: the largest MQTT packet that is sent, 10 more than topic and payload; at least 512.
+/// - `INBOX`: the head of an HTTP message, with the token that it carries, and MQTT packets that arrive; at least 1,024.
+/// - `OUTBOX`: the largest MQTT packet that is sent, 10 more than topic and payload, or some 100 more than a token that logs
+///   in; at least 512.
 pub struct Memory<
     const REPLY: usize = 6144,
     const TOKENS: usize = 0,
@@ -53,6 +54,8 @@ pub(crate) struct Areas<'m> {
     pub(crate) send: &'m mut [u8],
     pub(crate) inbox: &'m mut [u8],
     pub(crate) outbox: &'m mut [u8],
+    /// An exchange is under way; before one: the last was dropped.
+    pub(crate) torn: bool,
 }
 
 impl<const REPLY: usize, const TOKENS: usize, const INBOX: usize, const OUTBOX: usize>
@@ -76,7 +79,7 @@ impl<const REPLY: usize, const TOKENS: usize, const INBOX: usize, const OUTBOX: 
 
     pub(crate) const fn lend(&mut self) -> (memory::Lent<'_>, Areas<'_>) {
         let Self { agent, receive, send, inbox, outbox } = self;
-        (agent.lend(), Areas { receive, send, inbox, outbox })
+        (agent.lend(), Areas { receive, send, inbox, outbox, torn: false })
     }
 }
 
@@ -116,7 +119,7 @@ impl<const INBOX: usize> SideMemory<INBOX> {
 
     pub(crate) const fn lend(&mut self) -> Areas<'_> {
         let Self { receive, send, inbox } = self;
-        Areas { receive, send, inbox, outbox: &mut [] }
+        Areas { receive, send, inbox, outbox: &mut [], torn: false }
     }
 }
 

@@ -33,15 +33,21 @@ pub(crate) struct Means<'b, 'm, K, S, N, C> {
     pub(crate) areas: &'b mut Areas<'m>,
 }
 
-/// [`exchanges`], and then wipes what they leave in the buffers of TLS: secrets and tokens in the clear.
+/// [`exchanges`], and then wipes what they leave in the buffers of TLS: secrets and tokens in the clear. Where that was dropped
+/// half way, it is made up for first.
 pub(crate) async fn converse<K: KeyStore, S: Store, N: Net, C: Clock>(
     agent: &mut Agent<'_>,
     wall: &Wall,
     means: Means<'_, '_, K, S, N, C>,
 ) -> Result<(), Error> {
     let Means { keys, store, net, clock, areas } = means;
+    if core::mem::replace(&mut areas.torn, true) {
+        areas.wipe();
+        agent.torn();
+    }
     let outcome = exchanges(agent, wall, Means { keys, store, net, clock, areas }).await;
     areas.wipe();
+    areas.torn = false;
     outcome
 }
 
@@ -93,7 +99,10 @@ async fn exchanges<K: KeyStore, S: Store, N: Net, C: Clock>(
                         (Outcome::Reply(reply), again)
                     }
                     // A server may close a connection that idles (RFC 9112 §9.3.1): asked again on a fresh one.
-                    Err(Error::Closed { .. }) if used => return Ok(()),
+                    Err(Error::Closed { .. }) if used => {
+                        agent.torn();
+                        return Ok(());
+                    }
                     Err(error) => {
                         warn!("{}: {}", purpose, error);
                         agent.done(wall.now(clock), Outcome::Failed(failure(purpose, error)))?;

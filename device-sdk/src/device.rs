@@ -98,7 +98,7 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
                 alpn: login.alpn,
                 judge: login.judge,
             };
-            let Areas { receive, send, inbox, outbox } = areas;
+            let Areas { receive, send, inbox, outbox, .. } = areas;
             let secure = Secure::open(stream, clock, Buffers { receive, send }, peer, keys, HANDSHAKE_MS).await?;
             info!("TLS with {} port {}, for MQTT", login.host, login.port);
             tell("MQTT", "TLS", secure.traffic());

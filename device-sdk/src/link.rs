@@ -195,7 +195,8 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
                 if result.is_ok() {
                     info!("the broker took a new token");
                     self.token_until = Some(expires);
-                } else if let Some(want) = self.agent.session_want() {
+                } else if let (Err(Error::Broker { .. }), Some(want)) = (result, self.agent.session_want()) {
+                    // a link that broke says nothing of the token
                     self.agent.token_refused(&want, now);
                 }
                 self.judge(result, false)

@@ -42,7 +42,8 @@ impl<'i> Input<'i> {
 pub fn head(input: &mut Input<'_>, length: usize) -> Reply {
     let status = [200, 200, 202, 204, 301, 400, 401, 403, 404, 429, 500, 503][usize::from(input.octet()) % 12];
     let media = [Media::Json, Media::Json, Media::Absent, Media::Other, Media::Pkcs7, Media::CsrAttrs];
-    let asked = [None, Some(RetryAfter::Seconds(1)), Some(RetryAfter::Seconds(u32::MAX)), Some(RetryAfter::At(UnixTime(9)))];
+    let asked =
+        [None, Some(RetryAfter::Seconds(1)), Some(RetryAfter::Seconds(u32::MAX)), Some(RetryAfter::At(UnixTime(9)))];
     Reply {
         status,
         media: media[usize::from(input.octet()) % 6],

@@ -4,6 +4,7 @@
 #![no_main]
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use fuzz::{CHAIN, Input, head};
 use identity_core::agent::step::{Authorization, Cause, Failure, Method, Outcome, Request, Step};
@@ -29,8 +30,12 @@ const B: &str = "https://id.b.example";
 
 static SESSION: ClientCredentials =
     ClientCredentials { issuer: A, client_id: ClientId::Fixed("client0"), dpop: true, ..ClientCredentials::DEFAULT };
-static LOGIN_A: DeviceLogin =
-    DeviceLogin { issuer: A, client_id: ClientId::Fixed("client1"), client_auth: ClientAuth::None, ..DeviceLogin::DEFAULT };
+static LOGIN_A: DeviceLogin = DeviceLogin {
+    issuer: A,
+    client_id: ClientId::Fixed("client1"),
+    client_auth: ClientAuth::None,
+    ..DeviceLogin::DEFAULT
+};
 static LOGIN_B: DeviceLogin = DeviceLogin { issuer: B, client_id: ClientId::Fixed("client2"), ..LOGIN_A };
 static EXCHANGE: TokenExchange = TokenExchange {
     issuer: B,
@@ -83,16 +88,14 @@ fuzz_target!(|octets: &[u8]| {
 });
 
 fn live(memory: Lent<'_>, mut input: Input<'_>) {
+    static ROOT: LazyLock<[&[u8]; 1]> = LazyLock::new(|| [der_certificates(CHAIN).last().expect("a root")]);
     let leaf = der_certificates(CHAIN).next().expect("a leaf");
     let certificate = Certificate::parse(leaf).expect("a certificate");
-    let root = der_certificates(CHAIN).last().expect("a root");
-    let anchors: [&[u8]; 1] = [root];
-    let anchors: &'static [&'static [u8]] = Box::leak(Box::new(anchors));
     let config = Config {
         profile: Profile { enrol: &EST, token: Some(&SESSION), session: &MQTT },
         subject: Subject { common_name: "pump-7", ..Subject::default() },
         names: &[],
-        anchors,
+        anchors: &*ROOT,
         built: certificate.not_before,
     };
     let mut world = World::new(leaf, &certificate);
@@ -105,6 +108,9 @@ fn live(memory: Lent<'_>, mut input: Input<'_>) {
             break;
         }
         let now = Now { mono: Instant(mono), wall: Some(UnixTime(world.start + mono / 1000)) };
+        if let Some(Err(error)) = agent.answer() {
+            assert!(!format!("{error:?} {error}").contains("MARK"), "a secret in an answer");
+        }
         world.application(&mut agent, now, &mut input, &mut busy);
         let print = fingerprint(&agent.poll(now));
         scribble(agent.poll(now));
@@ -131,7 +137,10 @@ fn live(memory: Lent<'_>, mut input: Input<'_>) {
             for scope in SCOPES {
                 if let Some(token) = agent.token(&Want { source, scope }, later) {
                     let secret = token.secret.reveal();
-                    assert!(secret.contains(&format!("MARK{server}")) && secret.contains(client), "{secret} for {client}");
+                    assert!(
+                        secret.contains(&format!("MARK{server}")) && secret.contains(client),
+                        "{secret} for {client}"
+                    );
                     assert!(token.expires > later.mono);
                 }
             }
@@ -173,9 +182,13 @@ impl World {
         *busy = 0;
         let (source, ..) = SOURCES[usize::from(operation) % 6];
         let want = Want { source, scope: SCOPES[usize::from(operation / 8) % 3] };
-        match operation & 3 {
+        match operation & 7 {
             0 => agent.token_refused(&want, now),
             1 => agent.token_accepted(&want),
+            2 => drop(agent.revoke(want)),
+            3 => drop(agent.introspect(want)),
+            4 => drop(agent.fetch_keys(source)),
+            5 => agent.torn(),
             _ => drop(agent.want(want, now)),
         }
     }
@@ -278,10 +291,15 @@ impl World {
                 secret("device"),
                 u32::from(input.octet()) * 8
             ),
-            _ => format!(
-                r#"{{"issuer":"https://{0}","token_endpoint":"https://{0}/token","device_authorization_endpoint":"https://{0}/device"}}"#,
-                request.host
-            ),
+            "/revoke" => String::new(),
+            "/introspect" => r#"{"active":true,"scope":"x"}"#.into(),
+            "/jwks" => r#"{"keys":[]}"#.into(),
+            _ => {
+                let at = |name: &str, path: &str| format!(r#","{name}":"https://{}/{path}""#, request.host);
+                let endpoints = at("token_endpoint", "token") + &at("device_authorization_endpoint", "device");
+                let others = at("revocation_endpoint", "revoke") + &at("introspection_endpoint", "introspect");
+                format!(r#"{{"issuer":"https://{}"{endpoints}{others}{}}}"#, request.host, at("jwks_uri", "jwks"))
+            }
         };
         const CODES: [&str; 8] = [
             "authorization_pending",
@@ -326,7 +344,9 @@ fn check(request: &Request<'_>) {
     }
     if request.method == Method::Post && request.host != "est.example" {
         assert!(request.body.iter().all(|octet| octet.is_ascii_graphic()), "the form was spoilt");
-        assert!(request.proof.is_none_or(|proof| proof.bytes().all(|octet| octet.is_ascii_graphic()) && !proof.is_empty()));
+        assert!(
+            request.proof.is_none_or(|proof| proof.bytes().all(|octet| octet.is_ascii_graphic()) && !proof.is_empty())
+        );
     }
 }
 

@@ -20,10 +20,17 @@ fuzz_target!(|octets: &[u8]| {
     assert!(all.iter().map(|der| der.len()).sum::<usize>() <= chain.len());
     for der in &all {
         if let Ok(certificate) = Certificate::parse(der) {
-            for part in [certificate.tbs, certificate.issuer, certificate.subject, certificate.spki, certificate.signature] {
+            for part in
+                [certificate.tbs, certificate.issuer, certificate.subject, certificate.spki, certificate.signature]
+            {
                 assert!(within(part, der));
             }
-            let _ = (certificate.public_key(), certificate.common_name(), certificate.is_ca(), certificate.is_self_issued());
+            let _ = (
+                certificate.public_key(),
+                certificate.common_name(),
+                certificate.is_ca(),
+                certificate.is_self_issued(),
+            );
             let _ = certificate.alternative_names().count();
         }
     }
@@ -42,7 +49,10 @@ fuzz_target!(|octets: &[u8]| {
             assert!(Certificate::parse(leaf).is_ok());
             let nobody = Anchors::default();
             assert!(verify_path(ALGORITHMS, "leaf", leaf, between(), nobody, purpose, judge).is_err());
-            assert!(verify_path(&[], "leaf", leaf, between(), strict, purpose, judge).is_err(), "no algorithm, no path");
+            assert!(
+                verify_path(&[], "leaf", leaf, between(), strict, purpose, judge).is_err(),
+                "no algorithm, no path"
+            );
         }
     }
     for host in ["plant.example", "10.0.2.2", "*.example", ""] {

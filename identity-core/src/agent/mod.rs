@@ -193,6 +193,12 @@ impl<'m> Agent<'m> {
         step
     }
 
+    /// The driver was dropped in the middle of an exchange, which the server may have seen: what is good once only (RFC 7523
+    /// §3, RFC 9449 §11.1: `jti`) is made anew before it is asked again.
+    pub const fn torn(&mut self) {
+        self.tokens.interrupt();
+    }
+
     /// Says how the step went.
     ///
     /// # Errors

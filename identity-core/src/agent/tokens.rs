@@ -14,7 +14,7 @@ use crate::time::{Instant, Now, UnixTime};
 /// A token is not used in the last seconds of its life: clocks differ, and a request takes time.
 const MARGIN_S: u64 = 5;
 /// Least time from one token to the next, in seconds: a server that gives tokens of a second must not be flooded.
-const LEAST_S: u64 = 10;
+const LEAST_S: u64 = 4;
 /// Lifetime that is assumed where the server tells none, in seconds.
 const UNTOLD_S: u32 = 300;
 

@@ -37,7 +37,7 @@ const LONGEST: u64 = 31_536_000;
 
 /// Shortest life of the codes of a device authorization that is taken, in seconds: with less, the device would ask for new ones
 /// all the time.
-const SHORTEST: u32 = 30;
+const SHORTEST: u32 = 5;
 
 /// Reads the reply of a successful request, status 200.
 ///
@@ -99,7 +99,7 @@ pub fn read_authorization<'a>(
     let code = |name| reply.text(name).map(|code| code.filter(|code| !code.is("")));
     let expires_in = seconds(reply.whole("expires_in")?.ok_or(missing("it has no expires_in"))?);
     if expires_in < SHORTEST {
-        return Err(missing("its codes expire within 30 s, before a person can enter them; raise their lifetime"));
+        return Err(missing("its codes expire within 5 s, before a person can enter them; raise their lifetime"));
     }
     Ok(AuthorizationReply {
         device_code: code("device_code")?.ok_or(missing("it has no device_code"))?,

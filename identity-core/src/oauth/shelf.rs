@@ -77,7 +77,8 @@ impl Shelf {
     }
 
     /// Replaces an item by what `write` puts into the free room lent to it; `write` gives the octets written. On an error
-    /// the old item is gone, and [`Error::NoSpace`] tells the octets that the whole area must hold. The free room is wiped: the request that was there carried secrets.
+    /// the old item is gone, and [`Error::NoSpace`] tells the octets that the whole area must hold. The free room is wiped: the
+    /// request that was there carried secrets.
     pub(crate) fn put(
         &mut self,
         area: &mut [u8],
