@@ -340,7 +340,7 @@ impl Tokens {
     pub(super) fn lose(&mut self, at: usize, area: &mut [u8]) {
         self.drop_token(at, area);
         if let Some(entry) = self.entry_mut(at) {
-            (entry.held, entry.asked) = (None, false);
+            (entry.held, entry.asked, entry.until) = (None, false, None);
         }
     }
 
@@ -350,8 +350,10 @@ impl Tokens {
             let Some(entry) = self.entry_mut(at) else { continue };
             let provider = entry.want.source.provider();
             if provider.dpop || matches!(provider.client_auth, ClientAuth::Certificate) {
-                entry.asked |= entry.held.take().is_some();
-                self.shelf.remove(area, Item::Access(at));
+                if entry.held.take().is_some() {
+                    (entry.asked, entry.until) = (true, None);
+                }
+                self.drop_token(at, area);
             }
         }
     }
