@@ -97,7 +97,7 @@ fn what_a_packet_may_hold_is_lent() {
     let mut memory: Memory = Memory::new();
     let short = block_on(publish(&mut Device::new(config, &mut memory, board(&world)))).unwrap_err();
     assert!(matches!(short, Error::Core(identity_core::Error::NoSpace { wanted: 3029, .. })), "{short:?}");
-    let mut memory = Memory::<6144, 1024, 3029>::new();
+    let mut memory = Memory::<6144, 0, 1024, 3029>::new();
     block_on(publish(&mut Device::new(config, &mut memory, board(&world)))).unwrap();
 }
 
