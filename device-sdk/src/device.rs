@@ -155,9 +155,9 @@ impl<'m, K: KeyStore, S: Store, N: Net, C: Clock> Device<'m, K, S, N, C> {
 
     /// Lets the agent do what is due until there is an identity to log in with; says when that was.
     async fn settle(&mut self) -> Result<Now, Error> {
-        // of a request that was dropped
-        let _ = self.agent.answer();
         loop {
+            // of a request that was dropped
+            let _ = self.agent.answer();
             self.local().await?;
             self.learn_time().await?;
             self.local().await?;

@@ -37,8 +37,6 @@ impl<K: KeyStore, S: Store, N: Net, C: Clock> Device<'_, K, S, N, C> {
         scope: &'static str,
     ) -> Result<Token<'_>, Error> {
         let want = want(source, scope);
-        // of a request that was dropped
-        let _ = self.agent.answer();
         let now = self.wall.now(&self.platform.clock);
         self.agent.want(want, now)?;
         let valid = self.agent.token(&want, now).is_some();
@@ -156,8 +154,9 @@ impl<K: KeyStore, S: Store, N: Net, C: Clock> Device<'_, K, S, N, C> {
 
     /// Enrols if need be.
     async fn identified(&mut self) -> Result<(), Error> {
-        let _ = self.agent.answer();
         loop {
+            // of a request that was dropped
+            let _ = self.agent.answer();
             self.local().await?;
             self.learn_time().await?;
             self.local().await?;
@@ -198,6 +197,8 @@ impl<K: KeyStore, S: Store, N: Net, C: Clock> Device<'_, K, S, N, C> {
 
     /// One thing on the way to a token; whether it is there.
     async fn towards_token(&mut self, want: Want) -> Result<bool, Error> {
+        // of a request that was dropped
+        let _ = self.agent.answer();
         self.local().await?;
         self.learn_time().await?;
         self.local().await?;

@@ -60,7 +60,7 @@ fn definitions(users: &[&str]) -> String {
     .to_string()
 }
 
-fn config(scratch: &Scratch, plant: &Plant, issuer: &OidcProvider, port: u16) -> String {
+fn config(scratch: &Scratch, plant: &Plant, jwks: &str, port: u16) -> String {
     let server = plant.server();
     let chain: String = server.chain.iter().map(|certificate| der::pem("CERTIFICATE", certificate)).collect();
     let authorities = scratch.file("ca.pem", der::pem("CERTIFICATE", plant.root()));
@@ -73,14 +73,13 @@ fn config(scratch: &Scratch, plant: &Plant, issuer: &OidcProvider, port: u16) ->
          ssl_options.fail_if_no_peer_cert = false\n\
          mqtt.allow_anonymous = false\nmqtt.ssl_cert_login = true\nssl_cert_login_from = common_name\n\
          auth_backends.1 = rabbit_auth_backend_oauth2\nauth_backends.2 = internal\n\
-         auth_oauth2.resource_server_id = rabbitmq\nauth_oauth2.jwks_url = {issuer}/jwks\n\
+         auth_oauth2.resource_server_id = rabbitmq\nauth_oauth2.jwks_url = {jwks}\n\
          auth_oauth2.https.peer_verification = verify_peer\nauth_oauth2.https.cacertfile = {authorities}\n\
          auth_oauth2.algorithms.1 = ES256\nload_definitions = {definitions}\n\
          log.file = false\nlog.console = true\nlog.console.level = info\n",
         authorities = authorities.display(),
         certificate = certificate.display(),
         key = key.display(),
-        issuer = issuer.issuer(),
         definitions = scratch.path().join("definitions.json").display(),
     )
 }
@@ -98,13 +97,21 @@ impl RabbitMq {
     /// # Errors
     /// When it is not installed or does not start; what it logged.
     pub fn start(plant: &Plant, issuer: &OidcProvider, users: &[&str]) -> Result<Self, String> {
+        Self::with_keys(plant, &format!("{}/jwks", issuer.issuer()), users)
+    }
+
+    /// The same with the key set at the URL `jwks`, which a server with a certificate of `plant` serves.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn with_keys(plant: &Plant, jwks: &str, users: &[&str]) -> Result<Self, String> {
         if !Self::available() {
             return Err("install RabbitMQ: cargo xtask setup".into());
         }
         let scratch = Scratch::new();
         let (port, mapper, distribution) = (free_port()?, free_port()?, free_port()?);
         scratch.file("definitions.json", definitions(users));
-        let settings = scratch.file("rabbitmq.conf", config(&scratch, plant, issuer, port));
+        let settings = scratch.file("rabbitmq.conf", config(&scratch, plant, jwks, port));
         let plugins = scratch.file("plugins", PLUGINS);
         let nothing = scratch.file("environment", "");
         let mut epmd = Command::new(EPMD)

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use host_tests::broker::OBSERVER;
 use host_tests::broker_auth::TokenLogin;
+use host_tests::ca::{DAY, Validity};
 use host_tests::est_options::{EstOptions, Grant};
 use host_tests::events::Event;
 use host_tests::oauth::resource::ResourceOptions;
 use host_tests::oauth::{AuthOptions, Client, Credential, Resource, Subject};
 use host_tests::plant::{Plant, PlantOptions};
 use host_tests::qemu::{Qemu, also, image, scenario};
+use host_tests::rabbitmq::RabbitMq;
 use host_tests::scratch::Scratch;
 use host_tests::simulator::{SECRET, USER};
+use host_tests::subscriber::{Subscriber, client_config};
 use identity_core::session::MqttVersion;
 
 /// The emulated board works at some tens of millions of instructions a second; CI shares its processor.
@@ -199,6 +203,50 @@ fn another_devices_topic_is_refused() {
     assert_eq!((subscriber.receive(Duration::from_secs(1)), bed.tokens()), (None, 1));
     bed.telemetry(1);
     assert_eq!(subscriber.receive(WAIT).map(|message| message.topic).as_deref(), Some(TOPIC));
+}
+
+#[test]
+fn rabbitmq_takes_the_boards_jwt_as_password() {
+    if !RabbitMq::available() {
+        assert!(std::env::var_os("CI").is_none(), "install RabbitMQ: cargo xtask setup");
+        eprintln!("skipped: cargo xtask setup installs RabbitMQ");
+        return;
+    }
+    const OWN: &str = "rabbitmq.write:*/amq.topic/devices.pump-7.*";
+    let plant = plant(by_key(), 20);
+    plant.auth().options.resources = vec![Resource::jwt("rabbitmq", &[OWN])];
+    let jwks = format!("https://localhost:{}/jwks", plant.auth_port());
+    let rabbit = RabbitMq::with_keys(&plant, &jwks, &[]).unwrap_or_else(|why| panic!("{why}"));
+    let observer = plant.est().ca.client(OBSERVER, Validity::starting(plant.now(), DAY));
+    let tls = client_config(plant.root(), Some(&observer));
+    let subscriber = Subscriber::start(rabbit.port(), tls, OBSERVER, "devices/#").expect("a subscription");
+    let bed = Bed::new(plant, MqttVersion::V311, &[BY_KEY, PASSWORD, &[("token_scope", OWN), ("token_renew", "60")]]);
+    let port = rabbit.port().to_string();
+    let beside = [("broker_port", port.as_str()), ("token_second_socket", "true")];
+    // the first boot fetches tokens between links, the second beside them
+    for more in [&beside[..1], &beside[..]] {
+        let (tokens, wanted) = (bed.tokens(), readings(30));
+        let output = bed.boot("telemetry-oauth", wanted, more).finish(WAIT);
+        let output = output.unwrap_or_else(|error| panic!("{error}\n{}", rabbit.log().join("\n")));
+        for n in 1..=wanted {
+            let message = subscriber.receive(Duration::from_secs(5)).expect("a message for each reading");
+            assert_eq!(message.topic, TOPIC);
+            assert_eq!(String::from_utf8_lossy(&message.payload), format!(r#"{{"n":{n},"value":17}}"#), "none lost");
+        }
+        assert!(bed.tokens() - tokens >= 2, "{output:#?}");
+    }
+    let others = [beside[0], ("token_topic", "devices/pump-8/flow")];
+    let tokens = bed.tokens();
+    let board = bed.boot("telemetry-oauth", 1, &others);
+    // it drops the connection, as MQTT 3.1.1 has no other answer; the token is kept
+    board.wait_for("CONNECT accepted", WAIT).expect("a link");
+    board.wait_for("CONNECT accepted", WAIT).expect("another link");
+    drop(board);
+    assert_eq!((subscriber.receive(Duration::from_secs(1)), bed.tokens()), (None, tokens + 1));
+    let refused = "access to topic 'devices.pump-8.flow' in exchange 'amq.topic' in vhost '/' refused";
+    assert!(rabbit.log().iter().any(|line| line.contains(refused)), "{}", rabbit.log().join("\n"));
+    bed.went_well();
+    assert_eq!(bed.plant.est().enrolments().len(), 1);
 }
 
 #[test]

@@ -1,166 +1,20 @@
-//! Registration as enrolment (RFC 7591) and its management (RFC 7592), in virtual time against the authorization server.
+//! Registration as enrolment (RFC 7591), in virtual time against the authorization server.
 
-use host_tests::ca::{Ca, DAY};
-use host_tests::est::EstServer;
-use host_tests::est_options::{EstOptions, RetryAfter};
-use host_tests::oauth::jwk::Jwk;
-use host_tests::oauth::verify::Verifier;
-use host_tests::oauth::{AuthFault, AuthOptions, AuthServer, Credential, Endpoint, InitialToken, Registration};
-use host_tests::virtual_time::{End, World};
-use identity_core::agent::{Answer, Status, Want};
-use identity_core::config::{Config, Profile, Secret};
+mod registration_world;
+
+use host_tests::ca::DAY;
+use host_tests::est_options::RetryAfter;
+use host_tests::oauth::{AuthFault, AuthOptions, Endpoint, Registration};
+use host_tests::virtual_time::End;
+use identity_core::config::Secret;
 use identity_core::enrol::{Manage, Register, Software};
 use identity_core::error::Error;
 use identity_core::keys::Slot;
-use identity_core::oauth::{ClientAuth, ClientCredentials, ClientId, KeyId, OauthCode, TokenType};
-use identity_core::record::{Record, read_credential, read_live};
-use identity_core::session::{MqttVersion, Mtls, Present, TokenSession};
-use identity_core::time::UnixTime;
-use identity_core::x509::csr::Subject as Name;
+use identity_core::oauth::{ClientAuth, ClientCredentials, OauthCode, TokenType};
+use identity_core::record::Record;
+use identity_core::session::{MqttVersion, Mtls, TokenSession};
 
-const START: u64 = 1_800_000_000;
-const ISSUER: &str = "https://id.plant.example";
-const MQTT: &str = "https://mqtt.plant.example";
-const INITIAL: &str = "let me in";
-
-const OPEN: Register = Register { issuer: ISSUER, scope: "mqtt:publish", ..Register::DEFAULT };
-static REGISTER: Register = OPEN;
-static TOKEN: ClientCredentials = ClientCredentials {
-    issuer: ISSUER,
-    client_id: ClientId::Registered,
-    client_auth: ClientAuth::PrivateKeyJwt(KeyId::Thumbprint),
-    scope: "mqtt:publish",
-    resource: &[MQTT],
-    ..ClientCredentials::DEFAULT
-};
-static SESSION: TokenSession = TokenSession {
-    host: "mqtt.plant.example",
-    port: 8883,
-    version: MqttVersion::V5,
-    client_id: None,
-    present: Present::Password { user_name: None },
-    certificate: false,
-    alpn: &[],
-    keep_alive: 60,
-};
-
-struct Bed {
-    world: World,
-    config: Config,
-}
-
-/// What a run saw.
-#[derive(Default)]
-struct Seen {
-    token: Option<(String, TokenType)>,
-    login: Option<Result<(), Error>>,
-    trouble: Option<Error>,
-    words: String,
-    ready: bool,
-}
-
-fn leak<T>(value: T) -> &'static T {
-    Box::leak(Box::new(value))
-}
-
-fn bed(register: &'static Register, options: AuthOptions) -> Bed {
-    let ca = Ca::new(START);
-    let anchors: &'static [&'static [u8]] = leak([&*ca.root().to_vec().leak()]);
-    let mut world = World::new(EstServer::new(ca, EstOptions::default()), START);
-    world.auth = Some(AuthServer::new(AuthOptions { registration: Registration::Open, ..options }));
-    let config = Config {
-        profile: Profile { enrol: register, token: Some(&TOKEN), session: &SESSION },
-        subject: Name { common_name: "pump-7", ..Name::default() },
-        names: &[],
-        anchors,
-        built: UnixTime(START - DAY),
-    };
-    Bed { world, config }
-}
-
-/// Only who has the initial access token may register, so many times.
-fn guarded(uses: u32) -> Registration {
-    Registration::Token(vec![InitialToken { token: INITIAL.into(), uses }])
-}
-
-impl Bed {
-    fn auth(&mut self) -> &mut AuthServer {
-        self.world.auth.as_mut().unwrap()
-    }
-
-    fn run(&mut self, seconds: u64) -> Seen {
-        let (config, until) = (self.config, self.world.unix + seconds);
-        let mut seen = Seen::default();
-        let source = config.profile.token.unwrap();
-        let want = Want { source, scope: source.scope() };
-        let end = self.world.live_as(&config, until, None, true, |world, agent, now| {
-            agent.want(want, now).unwrap();
-            if let Some(token) = agent.token(&want, now) {
-                seen.token = Some((token.secret.reveal().to_owned(), token.kind));
-            }
-            seen.ready |= matches!(agent.status(now), Status::Ready { not_after: UnixTime::NEVER, .. });
-            if let Some(login) = agent.session(now) {
-                assert!(login.is_err() || login.unwrap().client.is_none());
-                seen.login = Some(login.map(|_| ()));
-            }
-            seen.trouble = agent.trouble().or(agent.token_waits(&want, now).and_then(|(_, why)| why)).or(seen.trouble);
-            if !agent.words().is_empty() {
-                seen.words = agent.words().to_owned();
-            }
-            world.unix + 1
-        });
-        assert_eq!(end, End::Time);
-        seen
-    }
-
-    /// Asks for something once the device is ready, and lives until it is answered.
-    fn manage(&mut self, what: Manage, effects: Option<usize>) -> (End, Option<Result<Answer, Error>>) {
-        let (config, until) = (self.config, self.world.unix + 600);
-        let (mut asked, mut answer) = (false, None);
-        let end = self.world.live_as(&config, until, effects, true, |world, agent, now| {
-            if !asked {
-                agent.manage(what, now).unwrap();
-                asked = true;
-                return world.unix;
-            }
-            answer = answer.or_else(|| agent.answer());
-            // what comes after the answer is for the next boot
-            world.auth_up = answer.is_none();
-            world.unix + 1
-        });
-        self.world.auth_up = true;
-        (end, answer)
-    }
-
-    /// Requests to an endpoint by method and the beginning of its path.
-    fn asked(&mut self, request: &str) -> usize {
-        self.auth().served().iter().filter(|served| served.request.starts_with(request)).count()
-    }
-
-    fn live(&self) -> Slot {
-        read_live(&self.world.flash[&Record::Live.number()]).unwrap()
-    }
-
-    fn id(&self) -> String {
-        let record = &self.world.flash[&Record::Credential(self.live()).number()];
-        read_credential(record).unwrap().client.unwrap().id.to_owned()
-    }
-
-    fn takes(&mut self, token: &str) -> bool {
-        let now = self.world.unix;
-        let keys = self.auth().public_keys();
-        Verifier { issuer: ISSUER.into(), keys, audience: MQTT.into() }.verify(now, token).is_ok()
-    }
-
-    /// Keys of the client at the server.
-    fn keys(&mut self) -> Vec<Jwk> {
-        let id = self.id();
-        match &self.auth().client(&id).unwrap().credential {
-            Credential::Keys(keys) => keys.clone(),
-            other => panic!("{other:?}"),
-        }
-    }
-}
+use registration_world::*;
 
 #[test]
 fn a_device_without_a_ca_registers_itself_once_and_logs_in() {
@@ -205,6 +59,20 @@ fn tokens_are_bound_to_the_registered_key_by_dpop() {
     assert!(kind == TokenType::Dpop && bed.takes(&token));
     let id = bed.id();
     assert!(bed.auth().client(&id).unwrap().dpop_bound);
+    // a token that is bound to a key does not outlive it
+    let (config, until, mut renewed, mut seen) = (bed.config, bed.world.unix + 60, false, Vec::new());
+    bed.world.live_as(&config, until, None, true, |world, agent, now| {
+        let Some(Ok(login)) = agent.session(now) else { return world.unix + 1 };
+        seen.push((agent.slot(now), login.password.unwrap().reveal().to_owned()));
+        if !renewed {
+            renewed = true;
+            agent.renew(now).unwrap();
+            return world.unix;
+        }
+        world.unix + 1
+    });
+    seen.dedup();
+    assert_eq!(seen.iter().map(|seen| seen.0).collect::<Vec<_>>(), [Some(Slot::A), Some(Slot::B)]);
 }
 
 #[test]
@@ -332,141 +200,6 @@ fn a_key_that_was_lost_is_replaced_in_the_same_registration() {
 }
 
 #[test]
-fn the_key_is_rotated_at_its_age_and_the_old_one_serves_until_then() {
-    for rotates in [true, false] {
-        let options = AuthOptions { rotate_registration: rotates, ..AuthOptions::default() };
-        let mut bed = bed(leak(Register { rotate_after_days: Some(90), ..OPEN }), options);
-        assert!(bed.run(20).ready);
-        let (id, first) = (bed.id(), bed.keys());
-        bed.world.unix += 89 * DAY;
-        assert!(bed.run(20).ready);
-        assert_eq!((bed.live(), bed.asked("PUT ")), (Slot::A, 0));
-        for (turn, slot) in [(1, Slot::B), (2, Slot::A), (3, Slot::B)] {
-            bed.world.unix += 90 * DAY;
-            let seen = bed.run(20);
-            assert!(bed.takes(&seen.token.expect("a token").0), "{turn}: {:?}", seen.trouble);
-            assert_eq!((bed.live(), bed.id(), bed.asked("PUT ")), (slot, id.clone(), turn));
-            assert!(!bed.world.flash.contains_key(&Record::Key(slot.other()).number()), "the old key is destroyed");
-            assert_eq!(bed.keys().len(), 2, "the new key and the one before");
-        }
-        assert!(bed.keys().iter().all(|key| key.thumbprint() != first[0].thumbprint()));
-        assert_eq!(bed.asked("POST /register"), 1);
-    }
-}
-
-#[test]
-fn an_outage_at_the_rotation_keeps_the_device_working() {
-    let mut bed = bed(leak(Register { rotate_after_days: Some(90), ..OPEN }), AuthOptions::default());
-    assert!(bed.run(20).ready);
-    bed.world.unix += 90 * DAY;
-    bed.auth().inject(Endpoint::Management, AuthFault::Empty(503), 5);
-    let seen = bed.run(20);
-    assert!(bed.takes(&seen.token.expect("a token of the old key").0));
-    assert_eq!(bed.live(), Slot::A);
-    assert!(bed.run(3600).token.is_some());
-    assert_eq!(bed.live(), Slot::B, "{:?}", bed.world.errors);
-}
-
-#[test]
-fn power_cut_at_any_effect_of_the_rotation_leaves_the_old_key_or_the_new() {
-    let register =
-        leak(Register { initial_access_token: Some(Secret::new(INITIAL)), rotate_after_days: Some(90), ..OPEN });
-    let (mut old, mut new, mut anew) = (0, 0, 0);
-    for cut in 0.. {
-        let mut bed = bed(register, AuthOptions::default());
-        bed.auth().options.registration = guarded(2);
-        assert!(bed.run(20).ready);
-        bed.world.unix += 90 * DAY;
-        let (config, until) = (bed.config, bed.world.unix + 60);
-        if bed.world.live(&config, until, Some(cut), false) != End::Cut {
-            assert!(cut > 12, "only {cut} effects");
-            break;
-        }
-        match bed.live() {
-            Slot::A => old += 1,
-            _ => new += 1,
-        }
-        // whatever the cut left gets tokens, even if the rotation that is due cannot go on
-        let faults = bed.asked("PUT ");
-        bed.auth().inject(Endpoint::Management, AuthFault::Empty(503), 1);
-        let seen = bed.run(30);
-        assert!(bed.takes(&seen.token.unwrap_or_else(|| panic!("cut {cut}: {:?}", seen.trouble)).0), "cut {cut}");
-        assert!(faults <= 1);
-        let seen = bed.run(600);
-        assert!(bed.takes(&seen.token.unwrap_or_else(|| panic!("cut {cut}: {:?}", seen.trouble)).0), "cut {cut}");
-        assert_eq!(bed.live(), Slot::B, "cut {cut}");
-        anew += bed.asked("POST /register") - 1;
-    }
-    assert!(old > 0 && new > 0);
-    assert_eq!(anew, 1, "a registration access token whose successor was lost: registered anew, once");
-}
-
-#[test]
-fn a_registration_is_read_and_its_new_token_stored_before_it_is_used() {
-    let mut bed = bed(leak(Register { rotate_after_days: Some(90), ..OPEN }), AuthOptions::default());
-    assert!(bed.run(20).ready);
-    let before = bed.world.flash[&Record::Registration.number()].clone();
-    let (_, answer) = bed.manage(Manage::Read, None);
-    assert_eq!(answer, Some(Ok(Answer::Registered)));
-    assert_ne!(bed.world.flash[&Record::Registration.number()], before);
-    bed.world.unix += 90 * DAY;
-    assert!(bed.run(20).token.is_some());
-    let (_, answer) = bed.manage(Manage::Read, None);
-    assert_eq!(answer, Some(Ok(Answer::Registered)), "with the token that the rotation gave");
-    // a server that fails, and one that forgot
-    bed.auth().inject(Endpoint::Management, AuthFault::Html(500), 1);
-    let (_, answer) = bed.manage(Manage::Read, None);
-    assert!(matches!(answer, Some(Err(Error::Refused { code: 500, .. }))), "{answer:?}");
-    assert!(bed.run(20).token.is_some(), "the device works on");
-    bed.auth().inject(Endpoint::Management, AuthFault::Error(401, "invalid_token"), 1);
-    let (_, answer) = bed.manage(Manage::Read, None);
-    assert!(matches!(answer, Some(Err(Error::Denied { code: OauthCode::InvalidToken, .. }))), "{answer:?}");
-}
-
-#[test]
-fn a_registration_that_has_ended_leaves_nothing_and_a_new_one_can_be_made() {
-    let mut bed = bed(&REGISTER, AuthOptions::default());
-    assert!(bed.run(20).ready);
-    let id = bed.id();
-    // a server that cannot be asked ends nothing
-    bed.auth().inject(Endpoint::Management, AuthFault::Empty(503), 1);
-    let (_, answer) = bed.manage(Manage::Delete, None);
-    assert!(matches!(answer, Some(Err(Error::Refused { code: 503, .. }))), "{answer:?}");
-    assert!(bed.run(20).token.is_some());
-    let (_, answer) = bed.manage(Manage::Delete, None);
-    assert_eq!(answer, Some(Ok(Answer::Unregistered)));
-    assert!(bed.auth().client(&id).is_none());
-    let left: Vec<u8> = bed.world.flash.keys().copied().collect();
-    assert!(left.iter().all(|record| *record == Record::Floor.number()), "{left:x?}");
-    assert!(bed.run(20).token.is_some());
-    assert_ne!(bed.id(), id);
-    // one that the server knows no more has ended as well
-    bed.auth().inject(Endpoint::Management, AuthFault::Empty(404), 1);
-    assert_eq!(bed.manage(Manage::Delete, None).1, Some(Ok(Answer::Unregistered)));
-}
-
-#[test]
-fn power_cut_at_any_effect_of_the_end_is_mended_by_asking_again() {
-    let register = leak(Register { initial_access_token: Some(Secret::new(INITIAL)), ..OPEN });
-    for cut in 0.. {
-        let mut bed = bed(register, AuthOptions::default());
-        bed.auth().options.registration = guarded(2);
-        assert!(bed.run(20).ready);
-        let id = bed.id();
-        let (_, answer) = bed.manage(Manage::Delete, Some(cut));
-        if answer.is_some() {
-            assert!(cut > 8, "only {cut} effects");
-            break;
-        }
-        // the device is there still, or it is like new and registers
-        let (_, answer) = bed.manage(Manage::Delete, None);
-        assert_eq!(answer, Some(Ok(Answer::Unregistered)), "cut {cut}");
-        assert!(bed.auth().client(&id).is_none(), "cut {cut}");
-        assert!(bed.asked("POST /register") <= 2, "cut {cut}");
-    }
-}
-
-#[test]
 fn a_session_that_needs_a_certificate_says_so() {
     static MTLS: Mtls = Mtls {
         host: "mqtt.plant.example",
@@ -503,4 +236,13 @@ fn a_firmware_for_another_server_registers_there() {
     assert!(bed.run(60).token.is_some());
     assert_ne!(bed.id(), id);
     assert_eq!(bed.asked("PUT "), 0, "nor is its registration access token");
+}
+
+#[test]
+fn a_software_statement_that_is_not_taken_is_told_of() {
+    let software = Some(Software { id: "pump-firmware", version: "1", statement: Some("a.b.c") });
+    let mut bed = bed(leak(Register { software, ..OPEN }), AuthOptions::default());
+    let seen = bed.run(60);
+    assert!(matches!(seen.trouble, Some(Error::Denied { code: OauthCode::InvalidSoftwareStatement, .. })));
+    assert!(seen.words.starts_with("invalid_software_statement"), "{}", seen.words);
 }

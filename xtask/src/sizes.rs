@@ -12,6 +12,8 @@ use std::path::Path;
 const BOARD: &str = "boards/qemu-mps2-an386";
 /// The telemetry application with mutual TLS, and the same with access tokens.
 const IMAGES: [&str; 2] = ["telemetry", "telemetry-oauth"];
+/// Where the core makes token requests.
+const TOKEN_REQUESTS: &str = "identity_core::agent::call::";
 /// Crates and statics below so many octets are in the totals only.
 const LEAST: u64 = 1024;
 /// In per cent: panic messages hold the paths of the sources, which differ from machine to machine.
@@ -26,6 +28,7 @@ pub(crate) fn run_all(arguments: &[String]) -> Outcome {
     let images = IMAGES.map(|name| Image::read(&folder.join("target/thumbv7em-none-eabihf/release").join(name)));
     let [mtls, tokens] = images;
     let images = [mtls?, tokens?];
+    images[0].is_without_tokens()?;
     let tables = format!("{}\n{}", by_crate(&images), statics(&images));
     println!("\n{tables}");
     let text = format!("\n\n{tables}\n{}\n", measured("memory")?);
@@ -108,6 +111,12 @@ struct Image {
 impl Image {
     fn read(path: &Path) -> Result<Self, String> {
         Ok(Self { symbols: symbols(path)?, whole: sections(path)? })
+    }
+
+    /// What firmware does not name is not linked.
+    fn is_without_tokens(&self) -> Outcome {
+        let found = self.symbols.iter().find(|symbol| symbol.name.starts_with(TOKEN_REQUESTS));
+        found.map_or(Ok(()), |symbol| Err(format!("{} names no token source, yet has {}", IMAGES[0], symbol.name)))
     }
 }
 

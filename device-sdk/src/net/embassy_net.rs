@@ -59,7 +59,8 @@ impl<const RX: usize, const TX: usize> Default for SocketBuffers<RX, TX> {
     }
 }
 
-/// embassy-net as [`Net`], one connection at a time.
+/// embassy-net as [`Net`], one connection at a time. Two of them over one stack serve two connections at once, as
+/// [`Device::with_second_socket`](crate::Device::with_second_socket) wants.
 ///
 /// It keeps its two sockets for good. A dropped stream is closed in good order by the stack's runner: octets already
 /// written (an MQTT DISCONNECT, a TLS alert) and the FIN still go out. Only if that takes longer than a second when the
@@ -71,7 +72,8 @@ pub struct EmbassyNet {
 }
 
 impl EmbassyNet {
-    /// Takes two sockets of the stack's `StackResources`; DNS takes one more and DHCP one: `StackResources<4>` for all.
+    /// Takes two sockets of the stack's `StackResources`; DNS takes one more and DHCP one: `StackResources<4>` for all, and
+    /// `StackResources<6>` with a second one of these.
     ///
     /// # Panics
     /// If `StackResources` has no two sockets left.

@@ -6,8 +6,8 @@ use apps::device_login::{self, Notice};
 use device_sdk::clock::std_clock::block_on;
 use device_sdk::{Config, Device, Memory};
 use identity_core::config::{Config as Identity, Profile, Secret};
-use identity_core::enrol::{Bootstrap, Est};
-use identity_core::oauth::{ClientAuth, ClientId, DeviceLogin};
+use identity_core::enrol::{Bootstrap, Enrol, Est, Register};
+use identity_core::oauth::{ClientAuth, ClientId, DeviceLogin, KeyId};
 use identity_core::session::{MqttVersion, Present, TokenSession};
 use identity_core::time::UnixTime;
 use identity_core::x509::csr::Subject;
@@ -18,29 +18,40 @@ use crate::terminal::qr;
 
 /// How to use it.
 pub const HELP: &str = "\
-device-login --issuer URL --client-id ID --est HOST[:PORT] --est-user NAME [--root FILE]… [--scope SCOPE]
-             [--resource URL] [--name NAME] [--flash FILE]
-  enrols a device, logs it in by the device grant (RFC 8628), and keeps the refresh token: the next run asks nobody
-  --issuer     issuer of the authorization server, as in its metadata
-  --client-id  a public client there that may use the device grant
-  --est        the EST server that certifies the device's key; the password of --est-user is in EST_PASSWORD
+device-login --issuer URL [--root FILE]… [--scope SCOPE] [--resource URL] [--name NAME] [--flash FILE]
+             [--est HOST[:PORT] --est-user NAME --client-id ID]
+  logs a device in by the device grant (RFC 8628), and keeps the refresh token: the next run asks nobody
+  --issuer     issuer of the authorization server, as in its metadata; the device registers itself there as a
+               client (RFC 7591), with the initial access token in INITIAL_ACCESS_TOKEN if that is set
   --root       certificate to trust, PEM or DER: of the authorization server, of the EST server
   --name       common name of the device; device-1
-  --flash      file that is the device's flash; device-login.bin";
+  --flash      file that is the device's flash; device-login.bin
+  --est        instead of registering: the EST server that certifies the device's key
+  --est-user   user name there; the password is in EST_PASSWORD
+  --client-id  with --est: a public client that may use the device grant";
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     issuer: String,
-    client_id: String,
     scope: String,
     resource: Option<String>,
-    est: String,
-    est_user: String,
-    est_password: String,
+    initial_access_token: Option<String>,
+    /// Nothing of this: the device registers itself.
+    est: Option<Ca>,
     roots: Vec<PathBuf>,
     name: String,
     flash: PathBuf,
+}
+
+/// A CA, and the client that its devices are.
+#[derive(Clone, Debug, Default)]
+struct Ca {
+    host: String,
+    port: u16,
+    user: String,
+    password: String,
+    client_id: String,
 }
 
 impl Options {
@@ -53,6 +64,7 @@ impl Options {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, String> {
         let mut options = Self { name: "device-1".into(), flash: "device-login.bin".into(), ..Self::default() };
+        let (mut est, mut user, mut client_id) = (None, None, None);
         while let Some(argument) = arguments.next() {
             if matches!(argument.as_str(), "--help" | "-h") {
                 return Ok(None);
@@ -60,28 +72,31 @@ impl Options {
             let value = arguments.next().ok_or(format!("{argument} has no value"))?;
             match argument.as_str() {
                 "--issuer" => options.issuer = value,
-                "--client-id" => options.client_id = value,
                 "--scope" => options.scope = value,
                 "--resource" => options.resource = Some(value),
-                "--est" => options.est = value,
-                "--est-user" => options.est_user = value,
+                "--est" => est = Some(value),
+                "--est-user" => user = Some(value),
+                "--client-id" => client_id = Some(value),
                 "--root" => options.roots.push(value.into()),
                 "--name" => options.name = value,
                 "--flash" => options.flash = value.into(),
                 _ => return Err(format!("unknown option {argument}")),
             }
         }
-        for (name, value) in [
-            ("--issuer", &options.issuer),
-            ("--client-id", &options.client_id),
-            ("--est", &options.est),
-            ("--est-user", &options.est_user),
-        ] {
-            if value.is_empty() {
-                return Err(format!("{name} is missing"));
-            }
+        if options.issuer.is_empty() {
+            return Err("--issuer is missing".into());
         }
-        options.est_password = variable("EST_PASSWORD").ok_or("the variable EST_PASSWORD is not set")?;
+        options.initial_access_token = variable("INITIAL_ACCESS_TOKEN");
+        options.est = match (est, user, client_id) {
+            (None, None, None) => None,
+            (Some(est), Some(user), Some(client_id)) => {
+                let (host, port) = est.split_once(':').unwrap_or((&est, "443"));
+                let port = port.parse().map_err(|_| format!("--est: {port} is no port"))?;
+                let password = variable("EST_PASSWORD").ok_or("the variable EST_PASSWORD is not set")?;
+                Some(Ca { host: host.into(), port, user, password, client_id })
+            }
+            _ => return Err("--est, --est-user and --client-id go together".into()),
+        };
         Ok(Some(options))
     }
 
@@ -92,20 +107,35 @@ impl Options {
         for path in &self.roots {
             anchors.extend(certificates(path)?.into_iter().map(|der| &*der.leak()));
         }
-        let (host, port) = self.est.split_once(':').unwrap_or((&self.est, "443"));
-        let port = port.parse().map_err(|_| format!("--est: {port} is no port"))?;
-        let bootstrap =
-            Bootstrap::Secret { user: text(&self.est_user), password: Secret::new(text(&self.est_password)) };
+        let issuer = text(&self.issuer);
+        let (enrol, client_id, client_auth): (&'static dyn Enrol, _, _) = match &self.est {
+            Some(ca) => {
+                let bootstrap = Bootstrap::Secret { user: text(&ca.user), password: Secret::new(text(&ca.password)) };
+                let est = Est { host: text(&ca.host), port: ca.port, label: None, bootstrap, pinned: None };
+                (Box::leak(Box::new(est)), ClientId::Fixed(text(&ca.client_id)), ClientAuth::None)
+            }
+            None => {
+                let register = Register {
+                    issuer,
+                    initial_access_token: self.initial_access_token.as_deref().map(|token| Secret::new(text(token))),
+                    scope: text(&self.scope),
+                    grant_types: &["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
+                    ..Register::DEFAULT
+                };
+                let client_auth = ClientAuth::PrivateKeyJwt(KeyId::Thumbprint);
+                (Box::leak(Box::new(register)), ClientId::Registered, client_auth)
+            }
+        };
         let token = DeviceLogin {
-            issuer: text(&self.issuer),
-            client_id: ClientId::Fixed(text(&self.client_id)),
-            client_auth: ClientAuth::None,
+            issuer,
+            client_id,
+            client_auth,
             scope: text(&self.scope),
             resource: self.resource.iter().map(|resource| text(resource)).collect::<Vec<_>>().leak(),
             ..DeviceLogin::DEFAULT
         };
         let profile = Profile {
-            enrol: Box::leak(Box::new(Est { host: text(host), port, label: None, bootstrap, pinned: None })),
+            enrol,
             token: Some(Box::leak(Box::new(token))),
             // a device that only talks to APIs: `online()` is never called
             session: &TokenSession {

@@ -5,18 +5,19 @@ use std::time::{Duration, Instant};
 
 use super::oauth_acts::{ACTS, Act, LOGIN, Lived, Scene};
 use super::watch::{End, Watch};
-use super::{FLASH, NAME, Wish, judge_enrolments, plant_options};
+use super::{NAME, Wish, judge_enrolments, plant_options};
 use crate::broker_auth::TokenLogin;
 use crate::events::Event;
 use crate::oauth::client::{DEVICE_CODE, REFRESH_TOKEN};
 use crate::oauth::resource::ResourceOptions;
-use crate::oauth::{AuthOptions, Client, Credential, Resource, Subject};
+use crate::oauth::{AuthOptions, Client, Credential, Registration, Resource, Subject};
 use crate::plant::{Plant, PlantOptions};
 use crate::simulator::SECRET;
 use crate::timeline::Timeline;
 
-/// Seconds that a token lives: short, so that its end is seen.
-const LIFETIME: u64 = 5;
+/// Seconds that a token lives: short, so that its end is seen, and longer than the ten seconds that the device leaves between
+/// two tokens at least.
+const LIFETIME: u64 = 15;
 /// Seconds until a person approves the device.
 const PERSON: Duration = Duration::from_secs(2);
 
@@ -41,6 +42,7 @@ fn plant(wish: &Wish) -> Result<Plant, String> {
             Client::new(LOGIN, Credential::Public).grants(&[DEVICE_CODE, REFRESH_TOKEN]),
         ],
         dpop_nonce: Some(300),
+        registration: Registration::Open,
         ..AuthOptions::default()
     };
     auth.device.interval = Some(1);
@@ -90,7 +92,7 @@ fn play(act: &Act, plant: &Plant, wish: &Wish, watch: &mut Watch<'_>) -> Result<
     let (before, had) = (plant.events().all().len(), watch.received.len());
     let scene = Scene {
         config: (act.config)(plant, wish),
-        flash: wish.folder.join(FLASH),
+        flash: wish.folder.join(act.flash),
         api: format!("{API}:{}/flow", plant.resource_port()),
     };
     let life = act.life;
@@ -143,6 +145,8 @@ pub(super) struct Seen {
     pub(super) asked: usize,
     /// Tokens given.
     pub(super) tokens: usize,
+    /// Clients registered.
+    pub(super) registered: usize,
     /// Requests that the API granted.
     pub(super) granted: usize,
 }
@@ -154,7 +158,12 @@ impl Seen {
             refused: count(|event| matches!(event, Event::TokenExpired { .. } | Event::LoginRefused { .. })),
             connected: count(|event| matches!(event, Event::Connected { .. })),
             shown: count(|event| matches!(event, Event::Reauthenticated { allowed: true, .. })),
-            asked: count(|event| matches!(event, Event::Authorization { request, .. } if request.starts_with("POST"))),
+            asked: count(
+                |event| matches!(event, Event::Authorization { request, .. } if request.ends_with("/device_authorization")),
+            ),
+            registered: count(
+                |event| matches!(event, Event::Authorization { request, status: 201, .. } if request.ends_with("/register")),
+            ),
             tokens: count(|event| matches!(event, Event::Token { status: 200, .. })),
             granted: count(|event| matches!(event, Event::Resource { status: 200, .. })),
         }

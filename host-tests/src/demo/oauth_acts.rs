@@ -1,6 +1,7 @@
 //! What the device does in each boot of the OAuth2 profile: a token source, a log-in, and a short life.
 
 use std::path::PathBuf;
+use std::{fs, io};
 
 use apps::device_login::{self, Notice};
 use apps::telemetry::{self, Telemetry};
@@ -8,18 +9,19 @@ use device_sdk::clock::std_clock::block_on;
 use device_sdk::net::std_net::StdNet;
 use device_sdk::{Config, Device, Memory, SideMemory};
 use host::terminal;
+use identity_core::enrol::Register;
 use identity_core::oauth::{ClientAuth, ClientCredentials, ClientId, DeviceLogin, KeyId, Renew, TokenSource};
 use identity_core::session::{MqttVersion, Present, TokenSession};
 
 use super::oauth::{API, BROKER, Seen};
-use super::{NAME, Wish};
+use super::{FLASH, NAME, Wish};
 use crate::plant::Plant;
 use crate::simulator::{config_with, topic};
 use crate::timeline::Timeline;
 
 /// Readings of an act, and milliseconds between them: longer than a token lives.
-const READINGS: u32 = 9;
-const EVERY_MS: u64 = 700;
+const READINGS: u32 = 11;
+const EVERY_MS: u64 = 1500;
 /// `client_id` of the device for a person's approval: a public client that all devices of a kind share.
 pub(super) const LOGIN: &str = "pump-panel";
 /// Tokens of these seconds are renewed early, so that a slow desktop is in time.
@@ -32,6 +34,8 @@ pub(super) struct Act {
     pub(super) life: fn(&Scene) -> Result<Lived, String>,
     /// Whether the servers saw what they should.
     pub(super) fits: fn(&Seen) -> bool,
+    /// The file that is the device's flash.
+    pub(super) flash: &'static str,
     v5_only: bool,
 }
 
@@ -58,12 +62,13 @@ impl Act {
     }
 }
 
-pub(super) const ACTS: [Act; 7] = [
+pub(super) const ACTS: [Act; 8] = [
     Act {
         title: "1. Certificate by EST, token by private_key_jwt, the token as MQTT password; a new link for each token",
         config: |plant, wish| broker(plant, wish, Present::Password { user_name: None }),
         life: |scene| publish(scene, false),
         fits: |seen| seen.refused == 0 && seen.connected >= 2 && seen.tokens >= 2 && seen.shown == 0,
+        flash: FLASH,
         v5_only: false,
     },
     Act {
@@ -71,6 +76,7 @@ pub(super) const ACTS: [Act; 7] = [
         config: |plant, wish| broker(plant, wish, Present::Enhanced { method: "OAUTH2-JWT" }),
         life: |scene| publish(scene, true),
         fits: |seen| seen.refused == 0 && seen.connected == 1 && seen.shown >= 1,
+        flash: FLASH,
         v5_only: true,
     },
     Act {
@@ -78,6 +84,7 @@ pub(super) const ACTS: [Act; 7] = [
         config: |plant, wish| api(plant, wish, "api:read", false),
         life: ask_api,
         fits: |seen| seen.granted == 2 && seen.tokens == 1,
+        flash: FLASH,
         v5_only: false,
     },
     Act {
@@ -85,6 +92,7 @@ pub(super) const ACTS: [Act; 7] = [
         config: |plant, wish| api(plant, wish, "api:read", true),
         life: ask_api,
         fits: |seen| seen.granted == 2 && seen.tokens == 1,
+        flash: FLASH,
         v5_only: false,
     },
     Act {
@@ -92,6 +100,7 @@ pub(super) const ACTS: [Act; 7] = [
         config: login,
         life: log_in,
         fits: |seen| seen.asked == 1 && seen.tokens == 1,
+        flash: FLASH,
         v5_only: false,
     },
     Act {
@@ -99,13 +108,29 @@ pub(super) const ACTS: [Act; 7] = [
         config: login,
         life: log_in,
         fits: |seen| seen.asked == 0 && seen.tokens == 1,
+        flash: FLASH,
         v5_only: false,
     },
     Act {
-        title: "7. A scope that this client may not have",
+        title: "7. Another device, blank and without a CA: registers itself as a client (RFC 7591), then asks the API",
+        config: registered,
+        life: |scene| {
+            // the authorization server of an earlier run has forgotten its registration
+            match fs::remove_file(&scene.flash) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
+                _ => ask_api(scene),
+            }
+        },
+        fits: |seen| seen.registered == 1 && seen.granted == 2 && seen.tokens == 1,
+        flash: "registered.bin",
+        v5_only: false,
+    },
+    Act {
+        title: "8. A scope that this client may not have",
         config: |plant, wish| api(plant, wish, "api:write", false),
         life: be_refused,
         fits: |seen| seen.tokens == 0,
+        flash: FLASH,
         v5_only: false,
     },
 ];
@@ -142,6 +167,21 @@ fn broker(plant: &Plant, wish: &Wish, present: Present) -> &'static Config {
 fn api(plant: &Plant, wish: &Wish, scope: &'static str, dpop: bool) -> &'static Config {
     let source = ClientCredentials { scope, resource: &[API], dpop, ..credentials(plant) };
     with(plant, wish, source, Present::Password { user_name: None })
+}
+
+fn registered(plant: &Plant, wish: &Wish) -> &'static Config {
+    let source = ClientCredentials {
+        client_id: ClientId::Registered,
+        client_auth: ClientAuth::PrivateKeyJwt(KeyId::Thumbprint),
+        scope: "api:read",
+        resource: &[API],
+        ..credentials(plant)
+    };
+    let mut config = *with(plant, wish, source, Present::Password { user_name: None });
+    let register = Register { issuer: source.issuer, scope: source.scope, ..Register::DEFAULT };
+    config.identity.profile.enrol = Box::leak(Box::new(register));
+    config.identity.subject.common_name = "pump-8";
+    Box::leak(Box::new(config))
 }
 
 fn login(plant: &Plant, wish: &Wish) -> &'static Config {

@@ -73,6 +73,8 @@ pub struct AuthOptions {
     pub registration: Registration,
     /// A new registration access token at every update (RFC 7592 §3).
     pub rotate_registration: bool,
+    /// And at every read.
+    pub rotate_at_read: bool,
     /// Seconds a registered client's secret is good for, if it ends at all. Every update then gives a new one.
     pub secret_lifetime: Option<u64>,
     /// Who may sign assertions for the JWT bearer grant and JWTs to be exchanged.
@@ -110,6 +112,7 @@ impl Default for AuthOptions {
             device: DeviceOptions::default(),
             registration: Registration::Closed,
             rotate_registration: true,
+            rotate_at_read: false,
             secret_lifetime: None,
             assertion_issuers: Vec::new(),
             trust: Vec::new(),

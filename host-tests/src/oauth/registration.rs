@@ -76,7 +76,13 @@ impl AuthServer {
             known.ok_or_else(|| Problem::bearer(true, "not the registration access token of this client"))?;
         ask.client = Some(id.into());
         match ask.request.method.as_str() {
-            "GET" => Ok(reply(200, &self.information(&old))),
+            "GET" => {
+                let token = if self.options.rotate_at_read { random(32) } else { own.token };
+                let client = Client { registered: Some(Registered { token, ..own }), ..old };
+                let body = self.information(&client);
+                self.add(client);
+                Ok(reply(200, &body))
+            }
             "DELETE" => {
                 self.clients.remove(id);
                 self.tokens.revoke_client(id);

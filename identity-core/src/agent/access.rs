@@ -110,11 +110,18 @@ impl Agent<'_> {
     }
 
     fn send(&mut self, errand: Errand, want: Want) -> Result<(), Error> {
-        if self.tokens.is_busy() {
-            return Err(BUSY);
-        }
-        self.shared.answer = None;
+        self.free()?;
         self.tokens.errand = Some((errand, want));
+        Ok(())
+    }
+
+    /// Drops an answer that nobody took.
+    fn free(&mut self) -> Result<(), Error> {
+        let managing = matches!(&self.state, State::Enrolment(enrolment) if enrolment.is_managing());
+        if managing || self.tokens.is_busy() {
+            return Err(Error::Misuse("another request has no answer yet; poll until there is one"));
+        }
+        let _ = self.answer();
         Ok(())
     }
 
@@ -130,12 +137,9 @@ impl Agent<'_> {
     /// # Errors
     /// [`Error::Misuse`] while there is no identity, or another request has no answer yet.
     pub fn manage(&mut self, what: Manage, now: Now) -> Result<(), Error> {
-        if self.tokens.is_busy() {
-            return Err(BUSY);
-        }
+        self.free()?;
         let slot =
             self.slot(now).ok_or(Error::Misuse("registration: the device has no identity yet; see its status"))?;
-        self.shared.answer = None;
         self.state = State::Enrolment(Enrolment::managing(slot, what));
         Ok(())
     }
@@ -169,5 +173,3 @@ impl Agent<'_> {
         self.shared.answer.take()
     }
 }
-
-const BUSY: Error = Error::Misuse("another request has no answer yet; poll until there is one");

@@ -116,6 +116,11 @@ impl Enrolment {
         Self { renewal: true, manage: Some(what), ..Self::first(live.other(), Some(live)) }
     }
 
+    /// Whether it is something else than an enrolment.
+    pub(super) const fn is_managing(&self) -> bool {
+        self.manage.is_some()
+    }
+
     /// Until when it waits, if it does.
     pub(super) fn waits_until(&self, now: Now) -> Option<Instant> {
         self.until.filter(|until| now.mono < *until)

@@ -221,6 +221,9 @@ impl<'m> Agent<'m> {
         match next {
             Ok(None) => Ok(()),
             Ok(Some(state)) => {
+                if matches!((&self.state, &state), (State::Enrolment(_), State::Ready(_))) {
+                    self.tokens.rekeyed(self.shared.memory.tokens);
+                }
                 self.state = state;
                 Ok(())
             }

@@ -344,6 +344,18 @@ impl Tokens {
         }
     }
 
+    /// The device has another key and certificate: tokens that are bound to the former (RFC 8705 §3, RFC 9449) are of no use.
+    pub(super) fn rekeyed(&mut self, area: &mut [u8]) {
+        for at in 0..TOKENS_MAX {
+            let Some(entry) = self.entry_mut(at) else { continue };
+            let provider = entry.want.source.provider();
+            if provider.dpop || matches!(provider.client_auth, ClientAuth::Certificate) {
+                entry.asked |= entry.held.take().is_some();
+                self.shelf.remove(area, Item::Access(at));
+            }
+        }
+    }
+
     /// Forgets every token, and what is under way.
     pub(super) fn forget(&mut self, area: &mut [u8]) {
         (self.call, self.errand) = (None, None);

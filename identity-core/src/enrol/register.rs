@@ -390,3 +390,6 @@ fn read_head(mut octets: &[u8]) -> Option<(Head<'_>, &[u8])> {
     }
     Some((parts, octets))
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,7 +132,13 @@ fn ask(agent: &mut Agent<'_>) {
     agent.token_accepted(&want);
     keep((agent.revoke(want).is_ok(), agent.introspect(want).is_ok(), agent.fetch_keys(want.source).is_ok()));
     keep((agent.manage(any(Manage::Read), now()).is_ok(), agent.renew(now()).is_ok()));
-    keep((agent.answer(), agent.slot(now()), agent.identity(now()).is_some(), agent.client_id(now()), agent.time(now())));
+    keep((
+        agent.answer(),
+        agent.slot(now()),
+        agent.identity(now()).is_some(),
+        agent.client_id(now()),
+        agent.time(now()),
+    ));
     keep((agent.words(), agent.key_set(any(0)).len(), agent.session_want().is_some(), agent.anchors().is_empty()));
 }
 

@@ -21,6 +21,9 @@ pub(super) enum Forget {
     /// Without its key the credential is of no use.
     Key,
     Credential,
+    /// What a rotation left in the other slot.
+    FormerKey,
+    FormerCredential,
     Live,
 }
 
@@ -33,6 +36,8 @@ impl Forget {
             Self::Refresh => Step::Erase { record: Record::Refresh },
             Self::Key => Step::Destroy { slot },
             Self::Credential => Step::Erase { record: Record::Credential(slot) },
+            Self::FormerKey => Step::Destroy { slot: slot.other() },
+            Self::FormerCredential => Step::Erase { record: Record::Credential(slot.other()) },
             Self::Live => Step::Erase { record: Record::Live },
         }
     }
@@ -42,7 +47,9 @@ impl Forget {
             Self::Registration => Some(Self::Refresh),
             Self::Refresh => Some(Self::Key),
             Self::Key => Some(Self::Credential),
-            Self::Credential => Some(Self::Live),
+            Self::Credential => Some(Self::FormerKey),
+            Self::FormerKey => Some(Self::FormerCredential),
+            Self::FormerCredential => Some(Self::Live),
             Self::Live => None,
         }
     }
