@@ -1,5 +1,8 @@
 //! A live connection to the broker.
 
+use core::future::pending;
+
+use embassy_futures::select::{Either, select};
 use identity_core::agent::Agent;
 use identity_core::agent::step::Step;
 use identity_core::time::Instant;
@@ -10,6 +13,7 @@ use crate::device::{Side, random};
 use crate::effects::perform;
 use crate::net::mqtt::{Client, Message, Qos};
 use crate::net::tls::Secure;
+use crate::net::transport::Transport;
 use crate::ports::{Clock, KeyStore, Net, Store};
 use crate::reconnect::Reconnect;
 use crate::wall::Wall;
@@ -151,9 +155,18 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
                 Step::Exchange { .. } => match &mut self.side {
                     Some(Side { net, areas }) => {
                         let means = Means { keys: self.keys, store: self.store, net, clock: self.clock, areas };
-                        // the agent has dealt with a failure: what it has still serves
-                        if let Err(error) = converse(self.agent, self.wall, means).await {
-                            warn!("{}", error);
+                        let client = self.client.as_mut().ok_or(ENDED)?;
+                        // a server that takes its time must not cost the link
+                        match select(converse(self.agent, self.wall, means), awake(client, self.clock)).await {
+                            // the agent has dealt with a failure: what it has still serves
+                            Either::First(result) => {
+                                if let Err(error) = result {
+                                    warn!("{}", error);
+                                }
+                            }
+                            Either::Second(error) => {
+                                self.judge(Err(error), false)?;
+                            }
                         }
                     }
                     None => {
@@ -229,5 +242,16 @@ impl<'d, K: KeyStore, S: Store, N: Net + 'd, C: Clock> Link<'d, '_, K, S, N, C> 
             }
         }
         result
+    }
+}
+
+/// Keeps the connection alive until that fails.
+async fn awake<T: Transport, C: Clock>(client: &mut Client<'_, T, C>, clock: &C) -> Error {
+    loop {
+        let Some(due) = client.keep_alive_due() else { return pending().await };
+        clock.sleep_until(due).await;
+        if let Err(error) = client.keep_alive(clock.now().after_ms(EXCHANGE_MS.into())).await {
+            return error;
+        }
     }
 }

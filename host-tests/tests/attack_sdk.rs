@@ -9,9 +9,10 @@ use device_sdk::clock::std_clock::block_on;
 use device_sdk::{Config, Device, Memory, SideMemory};
 use host_tests::broker_auth::TokenLogin;
 use host_tests::est_options::{EstOptions, Grant};
+use host_tests::http::Delivery;
 use host_tests::log_lines;
 use host_tests::oauth::resource::ResourceOptions;
-use host_tests::oauth::{AuthOptions, Client, Credential, Resource, Subject};
+use host_tests::oauth::{AuthFault, AuthOptions, Client, Credential, Endpoint, Resource, Subject};
 use host_tests::plant::{Plant, PlantOptions};
 use host_tests::rig::{World, at_most, board};
 use host_tests::server::{WallClock, system_clock};
@@ -61,7 +62,7 @@ fn config(plant: &Plant, dpop: bool) -> &'static Config {
         present: Present::Enhanced { method: "OAUTH2-JWT" },
         certificate: false,
         alpn: &[],
-        keep_alive: 30,
+        keep_alive: 2,
     });
     leak(config)
 }
@@ -87,6 +88,25 @@ fn a_link_that_breaks_while_the_new_token_is_shown_does_not_cost_the_token() {
         assert!(matches!(broken, device_sdk::Error::Closed { .. }), "{broken}");
     }
     assert_eq!(plant.auth().issued().len(), 4);
+}
+
+#[test]
+fn an_authorization_server_that_trickles_does_not_cost_the_link() {
+    let later = Arc::new(AtomicU64::new(0));
+    let (plant, world) = (plant(&later), Rc::new(World::default()));
+    world.wall.set(Some(plant.now()));
+    let (mut memory, mut side): (Memory<6144, 8192>, SideMemory) = (Memory::new(), SideMemory::new());
+    let other = board(&world).net;
+    let mut device =
+        Device::new(config(&plant, false), &mut memory, board(&world)).with_second_socket(other, &mut side);
+    let mut link = block_on(device.online()).expect("a link");
+    block_on(link.publish("devices/pump-7/flow", b"17")).expect("it works");
+    // some 700 octets, in twice the time that the broker waits for a sign of life
+    plant.auth().inject(Endpoint::Token, AuthFault::Delivery(Delivery::Trickle(8)), 1);
+    world.ahead.set(world.ahead.get() + 275);
+    later.fetch_add(275, Ordering::Relaxed);
+    block_on(link.publish("devices/pump-7/flow", b"18")).expect("the link lives");
+    assert_eq!(plant.auth().issued().len(), 2);
 }
 
 #[test]

@@ -24,10 +24,12 @@ const STEPS: &[Step] = &[
     ("numbers", false, |_| numbers()),
     ("coverage", false, |_| coverage::run(&[])),
     ("no panic in the core", false, |_| panic_proof::run(&[])),
-    ("fuzz targets", false, fuzzed),
     ("dependencies", false, |_| deny::run(&[])),
     ("oldest compiler", false, |_| msrv::run(&[])),
 ];
+
+/// In the long mode alone: it wants the nightly compiler.
+const FUZZ: Step = ("fuzz targets", false, fuzzed);
 
 /// How much is tested.
 struct Mode {
@@ -45,7 +47,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mode = Mode { quick: given("--quick"), long: given("--long") };
     let mut table = Vec::new();
     let mut outcome = Ok(());
-    for (name, _, step) in STEPS.iter().filter(|step| step.1 || !mode.quick) {
+    let steps = STEPS.iter().filter(|step| step.1 || !mode.quick).chain(mode.long.then_some(&FUZZ));
+    for (name, _, step) in steps {
         println!("\n=== {name} ===");
         let start = Instant::now();
         outcome = step(&mode).map_err(|why| format!("{name}: {why}"));
@@ -87,9 +90,9 @@ fn emulated(mode: &Mode) -> Outcome {
     cargo_test(mode, &format!("-p host-tests {}", named.join(" ")))
 }
 
-/// Arbitrary input to every parser, in the long mode alone: it wants the nightly compiler.
-fn fuzzed(mode: &Mode) -> Outcome {
-    if mode.long { fuzz::run(&["--seconds".into(), "60".into()]) } else { Ok(()) }
+/// Arbitrary input to every parser.
+fn fuzzed(_: &Mode) -> Outcome {
+    fuzz::run(&["--seconds".into(), "60".into()])
 }
 
 /// The measuring works. Whether the documents still say what it says depends on the compiler, so that is not asked here:
