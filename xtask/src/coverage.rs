@@ -1,4 +1,4 @@
-//! Which lines of identity-core its own tests and the lifecycle tests run, by the compiler's own instruments.
+//! Which lines of identity-core its own tests and those of the agent's life run, by the compiler's own instruments.
 //!
 //! Only crates of the workspace are instrumented: this program stands in for the compiler there
 //! (`RUSTC_WORKSPACE_WRAPPER`) and adds one option, so that dependencies run at their usual speed.
@@ -13,7 +13,11 @@ use std::process::{Command, ExitCode};
 const FLOOR: f64 = 90.0;
 
 /// Test runs that exercise the core.
-const RUNS: [&str; 2] = ["-p identity-core --lib --tests", "-p host-tests --test lifecycle"];
+const RUNS: [&str; 2] = [
+    "-p identity-core --lib --tests",
+    "-p host-tests --test lifecycle --test agent_faults --test boot_table --test tokens --test token_requests \
+     --test registration --test registration_management --test attack_tokens",
+];
 
 /// Set for cargo, and so for this program where cargo calls it as the compiler.
 const AS_COMPILER: &str = "XTASK_COVERAGE";
