@@ -19,7 +19,6 @@ use crate::config::Config;
 use crate::enrol::Path;
 use crate::keys::{Digest, PublicKey, Signature, Slot};
 use crate::memory::Lent;
-use crate::oauth::reply::read_refusal;
 use crate::record::{self, Credential};
 use crate::session::{Login, SessionContext};
 use crate::time::{Instant, Judge, Now, UnixTime};
@@ -236,8 +235,7 @@ impl<'m> Agent<'m> {
                     _ => matches!(error, Error::Refused { code: 408 | 429 | 500 | 502..=504, .. }),
                 };
                 if let (State::Enrolment(_), Outcome::Reply(reply)) = (&self.state, outcome) {
-                    // for its words
-                    let _ = read_refusal("", &reply, self.shared.memory.reply, &mut self.tokens.words);
+                    self.config.profile.enrol.words(&reply, self.shared.memory.reply, &mut self.tokens.words);
                 }
                 match &mut self.state {
                     // nothing may be overwritten

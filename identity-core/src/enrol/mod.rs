@@ -9,6 +9,7 @@ pub use register::{Register, Software};
 use crate::Error;
 use crate::agent::step::{ClientIdentity, Reply, Request, RetryAfter};
 use crate::keys::PublicKey;
+use crate::oauth::Words;
 use crate::record::Credential;
 use crate::time::Judge;
 use crate::trust::Anchors;
@@ -128,6 +129,11 @@ pub trait Enrol: Sync {
     /// [`Error::Refused`] with the server's status, [`Error::Malformed`] or [`Error::Certificate`] for what it sent. The agent
     /// asks the same stage again: after seconds for 408, 429, 500 and 502 to 504, after a minute and more for the rest.
     fn reply(&self, stage: Stage, context: &Context<'_>, reply: &Reply, body: &mut [u8]) -> Result<Next, Error>;
+
+    /// Keeps the words of a server that refused, if it has any.
+    fn words(&self, _reply: &Reply, _body: &[u8], words: &mut Words) {
+        *words = Words::NONE;
+    }
 
     /// Turns the DER of the CSR, the first `length` octets, into what requests carry, in place; the new length.
     ///

@@ -257,6 +257,10 @@ impl Enrol for Register {
         }
     }
 
+    fn words(&self, reply: &Reply, body: &[u8], words: &mut Words) {
+        let _ = read_refusal("", reply, body, words);
+    }
+
     fn wrap_csr(&self, _buffer: &mut [u8], _length: usize) -> Result<usize, Error> {
         Err(Error::Misuse("registration: there is no CSR"))
     }
