@@ -11,6 +11,7 @@ use identity_core::oauth::{ClientAuth, TokenType};
 use identity_core::time::{Judge, UnixTime};
 use identity_core::trust::Trust;
 
+use crate::config::Areas;
 use crate::converse::{CLOSE_MS, EXCHANGE_MS, HANDSHAKE_MS, connect, tell};
 use crate::effects::key;
 use crate::net::http;
@@ -135,12 +136,13 @@ impl<K: KeyStore, S: Store, N: Net, C: Clock> Device<'_, K, S, N, C> {
         let slot = agent.slot(now).ok_or(gone)?;
         let anchors = agent.anchors();
         key(keys, store, slot).await?;
+        let Areas { receive, send, inbox, outbox, .. } = &mut *areas;
         let proof = match token.kind {
             TokenType::Bearer => None,
             TokenType::Dpop => {
                 let time = agent.time(now);
-                let length = prove(keys, slot, &token, ask, time, nonce, areas.outbox)?;
-                areas.outbox.get(..length).and_then(|proof| core::str::from_utf8(proof).ok())
+                let length = prove(keys, slot, &token, ask, time, nonce, outbox)?;
+                outbox.get(..length).and_then(|proof| core::str::from_utf8(proof).ok())
             }
         };
         let judge = Judge::new(now.wall, agent.floor());
@@ -166,18 +168,22 @@ impl<K: KeyStore, S: Store, N: Net, C: Clock> Device<'_, K, S, N, C> {
             judge,
             client,
         };
-        let stream = connect(net, clock, url.host, url.port).await?;
-        let peer = Peer { host: url.host, trust: request.trust, client, alpn: &[], judge };
-        let buffers = Buffers { receive: areas.receive, send: areas.send };
-        let mut secure = Secure::open(stream, clock, buffers, peer, keys, HANDSHAKE_MS).await?;
-        let until = clock.now().after_ms(EXCHANGE_MS.into());
-        let (reply, _) = http::exchange(&mut secure, &request, into, nonce, areas.inbox, until).await?;
-        info!("API: {} octets, status {}, {} octets", ask.body.len(), reply.status, reply.length);
-        tell("API", "request and reply", secure.traffic());
-        // the peer may be gone already, and nothing depends on this
-        let _ = secure.close(clock.now().after_ms(CLOSE_MS)).await;
+        let asked = async {
+            let stream = connect(net, clock, url.host, url.port).await?;
+            let peer = Peer { host: url.host, trust: request.trust, client, alpn: &[], judge };
+            let mut secure = Secure::open(stream, clock, Buffers { receive, send }, peer, keys, HANDSHAKE_MS).await?;
+            let until = clock.now().after_ms(EXCHANGE_MS.into());
+            let (reply, _) = http::exchange(&mut secure, &request, into, nonce, inbox, until).await?;
+            info!("API: {} octets, status {}, {} octets", ask.body.len(), reply.status, reply.length);
+            tell("API", "request and reply", secure.traffic());
+            // the peer may be gone already, and nothing depends on this
+            let _ = secure.close(clock.now().after_ms(CLOSE_MS)).await;
+            Ok(reply)
+        };
+        let outcome = asked.await;
+        // they hold the token in the clear
         areas.wipe();
-        Ok(reply)
+        outcome
     }
 }
 

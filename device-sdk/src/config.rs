@@ -32,9 +32,9 @@ pub struct TimeServer {
 ///
 /// - `REPLY`: the largest body a server may send; at least 4,096.
 /// - `TOKENS`: what OAuth takes, 0 without a token source; see [`memory::Memory`].
-/// - `INBOX`: the head of an HTTP message, with the token that it carries, and MQTT packets that arrive; at least 1,024.
-/// - `OUTBOX`: the largest MQTT packet that is sent, 10 more than topic and payload, or some 100 more than a token that logs
-///   in; at least 512.
+/// - `INBOX`: the head of an HTTP message and MQTT packets that arrive; at least 1,024. A token need not fit.
+/// - `OUTBOX`: the largest MQTT packet that is sent, 10 more than topic and payload, and a DPoP proof; at least 512. A token need
+///   not fit.
 pub struct Memory<
     const REPLY: usize = 6144,
     const TOKENS: usize = 0,

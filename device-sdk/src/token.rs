@@ -70,7 +70,7 @@ impl<K: KeyStore, S: Store, N: Net, C: Clock> Device<'_, K, S, N, C> {
     /// person approves again.
     ///
     /// # Errors
-    /// Why it failed; the token is kept then. One attempt.
+    /// Why it failed; the access token is kept then. One attempt.
     pub async fn revoke(&mut self, scope: &'static str) -> Result<(), Error> {
         let want = want(self.source()?, scope);
         self.identified().await?;

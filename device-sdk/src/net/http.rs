@@ -53,21 +53,35 @@ pub async fn exchange<T: Transport>(
     until: Instant,
 ) -> Result<(Reply, bool), Error> {
     let head = Wiped(head);
-    let length = request::write(request, head.0)?;
-    // A small body travels with its head: one record, one packet, no wait for an acknowledgement between them.
-    let whole = length.saturating_add(request.body.len());
-    let (sent, rest) = match head.0.get_mut(length..whole) {
-        Some(room) => {
-            room.iter_mut().zip(request.body).for_each(|(to, from)| *to = *from);
-            (whole, &[][..])
+    match request::write(request, head.0, true) {
+        Ok(length) => {
+            // A small body travels with its head: one record, one packet, no wait for an acknowledgement between them.
+            let whole = length.saturating_add(request.body.len());
+            let (sent, rest) = match head.0.get_mut(length..whole) {
+                Some(room) => {
+                    room.iter_mut().zip(request.body).for_each(|(to, from)| *to = *from);
+                    (whole, &[][..])
+                }
+                None => (length, request.body),
+            };
+            transport.write_all(head.0.get(..sent).unwrap_or_default(), until).await?;
+            if !rest.is_empty() {
+                transport.write_all(rest, until).await?;
+            }
         }
-        None => (length, request.body),
-    };
-    transport.write_all(head.0.get(..sent).unwrap_or_default(), until).await?;
-    head.0.zeroize();
-    if !rest.is_empty() {
-        transport.write_all(rest, until).await?;
+        // A token may be larger than the buffer: it goes out from where it lies.
+        Err(identity_core::Error::NoSpace { .. }) if request::token(request).is_some() => {
+            let length = request::write(request, head.0, false)?;
+            transport.write_all(head.0.get(..length).unwrap_or_default(), until).await?;
+            transport.write_all(request::token(request).unwrap_or_default().as_bytes(), until).await?;
+            transport.write_all(request::END, until).await?;
+            if !request.body.is_empty() {
+                transport.write_all(request.body, until).await?;
+            }
+        }
+        Err(error) => return Err(error.into()),
     }
+    head.0.zeroize();
 
     let mut wire = Wire::new(transport, head.0, until, request.purpose);
     let head = final_head(&mut wire, nonce).await?;

@@ -48,7 +48,8 @@ impl Agent<'_> {
         self.tokens.waiting(want, now)
     }
 
-    /// A server refused the token of a want: it is dropped, and fetched anew when it is asked for.
+    /// A server refused the token of a want: it is dropped, and fetched anew at once; if the next is refused
+    /// as well, after a wait that grows.
     pub fn token_refused(&mut self, want: &Want, now: Now) {
         self.tokens.refused(want, &mut self.shared, now);
     }

@@ -126,6 +126,10 @@ impl Home {
         let aliases = matches!(provider.client_auth, ClientAuth::Certificate);
         Self { issuer: provider.issuer, hosts: provider.hosts, aliases }
     }
+
+    pub(super) const fn issuer(&self) -> &'static str {
+        self.issuer
+    }
 }
 
 impl Tokens {

@@ -10,8 +10,8 @@ use embassy_net::StackResources;
 use static_cell::{ConstStaticCell, StaticCell};
 
 static SOCKETS: StaticCell<StackResources<{ board::SOCKETS_OF_TWO }>> = StaticCell::new();
-/// Tokens of up to 2 KB: one is kept, and the CONNECT that shows it is in the last 3,072 octets.
-static MEMORY: ConstStaticCell<Memory<6144, 6144, 2048, 3072>> = ConstStaticCell::new(Memory::new());
+/// Tokens of up to 2 KB, with room for the request of the next beside the one that is kept.
+static MEMORY: ConstStaticCell<Memory<6144, 6144>> = ConstStaticCell::new(Memory::new());
 static SIDE: ConstStaticCell<SideMemory> = ConstStaticCell::new(SideMemory::new());
 
 #[embassy_executor::main(entry = "cortex_m_rt::entry", executor = "board::Executor")]

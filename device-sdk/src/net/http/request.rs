@@ -4,8 +4,20 @@ use identity_core::Error;
 use identity_core::agent::step::{Authorization, Method, Request};
 use identity_core::wire::base64;
 
-/// Writes the head of `request` to the start of `into`; its length in octets.
-pub(super) fn write(request: &Request<'_>, into: &mut [u8]) -> Result<usize, Error> {
+/// Ends the head behind a token that was left out.
+pub(super) const END: &[u8] = b"\r\n\r\n";
+
+/// The token in the head of `request`, if there is one.
+pub(super) fn token<'a>(request: &Request<'a>) -> Option<&'a str> {
+    match request.authorization {
+        Authorization::Bearer(token) | Authorization::Dpop(token) => Some(token.reveal()),
+        Authorization::None | Authorization::Basic { .. } => None,
+    }
+}
+
+/// Writes the head of `request` to the start of `into`; its length in octets. If it is not to be `whole`, it ends before its
+/// [`token`], and [`END`] comes behind that.
+pub(super) fn write(request: &Request<'_>, into: &mut [u8], whole: bool) -> Result<usize, Error> {
     check(request)?;
     let mut to = Writer { into, at: 0 };
     to.put(match request.method {
@@ -32,14 +44,22 @@ pub(super) fn write(request: &Request<'_>, into: &mut [u8]) -> Result<usize, Err
         to.number(request.body.len());
         to.put("\r\n");
     }
-    match request.authorization {
-        Authorization::None => {}
-        Authorization::Basic { user, password } => to.basic(user, password.reveal()),
-        Authorization::Bearer(token) => to.field("Authorization: Bearer ", token.reveal()),
-        Authorization::Dpop(token) => to.field("Authorization: DPoP ", token.reveal()),
-    }
     to.field("DPoP: ", request.proof.unwrap_or_default());
-    to.put("\r\n");
+    match request.authorization {
+        Authorization::None => to.put("\r\n"),
+        Authorization::Basic { user, password } => {
+            to.basic(user, password.reveal());
+            to.put("\r\n");
+        }
+        Authorization::Bearer(_) | Authorization::Dpop(_) => {
+            let bearer = matches!(request.authorization, Authorization::Bearer(_));
+            to.put(if bearer { "Authorization: Bearer " } else { "Authorization: DPoP " });
+            if whole {
+                to.put(token(request).unwrap_or_default());
+                to.put("\r\n\r\n");
+            }
+        }
+    }
     if to.at > to.into.len() {
         return Err(Error::NoSpace { what: "head of an HTTP request", wanted: to.at });
     }

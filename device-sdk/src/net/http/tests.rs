@@ -107,6 +107,20 @@ fn sent(request: &Request<'_>, head: usize) -> Result<Vec<Vec<u8>>, Error> {
 }
 
 #[test]
+fn a_token_larger_than_the_buffer_goes_out_from_where_it_lies() {
+    let token = "t".repeat(4096);
+    for authorization in [Authorization::Bearer(Secret::new(&token)), Authorization::Dpop(Secret::new(&token))] {
+        let request = Request { authorization, proof: Some("p"), ..get() };
+        let sent = |head: usize| sent(&request, head).map(|parts| parts.concat());
+        let small = sent(512).unwrap();
+        assert_eq!(small, sent(8192).unwrap(), "the octets are the same however large the buffer is");
+        let text = std::string::String::from_utf8(small).unwrap();
+        assert!(text.contains(&token) && text.ends_with("\r\n\r\n") && text.matches("\r\n\r\n").count() == 1);
+        assert!(sent(64).is_err(), "the rest of the head does not fit");
+    }
+}
+
+#[test]
 fn heads_of_requests() {
     let agent = concat!("User-Agent: device-sdk/", env!("CARGO_PKG_VERSION"));
     let wanted = std::format!(

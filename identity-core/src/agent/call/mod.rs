@@ -11,7 +11,7 @@ mod request;
 use super::tokens::{Home, Tokens, Want};
 use super::{Answer, Shared, WRONG_OUTCOME};
 use crate::Error;
-use crate::agent::step::{Outcome, RANDOM, Step};
+use crate::agent::step::{Nonce, Outcome, RANDOM, Step};
 use crate::config::Config;
 use crate::keys::Slot;
 use crate::oauth::client::Jws;
@@ -356,6 +356,10 @@ impl Tokens {
             let url = Url::parse("`issuer` of the token source", provider.issuer)?;
             document_path(&url, Document::OAuth, &mut shared.path)?;
             call.stage = Stage::Metadata(Document::OpenId);
+            if self.home.is_none_or(|home| home.issuer() != provider.issuer) {
+                // another server's nonce and time are no business of this one
+                (self.nonce, self.told) = (Nonce::NONE, None);
+            }
             return Ok(Some(Phase::Ask));
         }
         let keeps = source.grant().keeps_refresh();
