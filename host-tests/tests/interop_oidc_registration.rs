@@ -343,31 +343,37 @@ fn a_jwt_is_neither_introspected_nor_revoked() {
 #[test]
 fn a_refresh_token_is_revoked_and_a_person_approves_again() {
     let Some(world) = World::start() else { return };
-    let register = Register {
-        grant_types: &["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
-        scope: "openid offline_access mqtt:publish",
-        ..world.register()
-    };
-    let ClientCredentials { issuer, client_id, client_auth, .. } = world.source();
-    let login: DeviceLogin =
-        Source { issuer, client_id, client_auth, scope: "openid offline_access mqtt:publish", ..DeviceLogin::DEFAULT };
-    let config = world.config(register, login);
-    let mut device = world.boot(config, "flash.bin");
-    assert_eq!(token(&mut device), Err(Error::Approval));
-    let code = device.user_code().expect("a code").code.to_owned();
-    world.provider.decide(&code, true).unwrap();
-    assert!(world.active(&good(&mut device)));
-    drop(device);
-    // a reboot needs nobody
-    let mut device = world.boot(config, "flash.bin");
-    let access = good(&mut device);
-    assert!(block_on(device.introspect("")).expect("an answer").active);
-    world.copy("flash.bin", "before.bin");
-    block_on(device.revoke("")).expect("revoked");
-    assert!(!world.active(&access), "the access token is revoked as well");
-    assert_eq!(token(&mut device), Err(Error::Approval));
-    drop(device);
-    // the refresh token of before is worth nothing
-    let mut before = world.boot(config, "before.bin");
-    assert_eq!(token(&mut before), Err(Error::Approval));
+    let scope = "openid offline_access mqtt:publish";
+    let grant_types = &["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"];
+    let register = Register { grant_types, scope, ..world.register() };
+    for (flash, resource) in [("opaque.bin", &[][..]), ("jwt.bin", &[MQTT])] {
+        let ClientCredentials { issuer, client_id, client_auth, .. } = world.source();
+        let login = Source { issuer, client_id, client_auth, scope, resource, ..DeviceLogin::DEFAULT };
+        let config = world.config(register, login);
+        let mut device = world.boot(config, flash);
+        assert_eq!(token(&mut device), Err(Error::Approval));
+        let code = device.user_code().expect("a code").code.to_owned();
+        world.provider.decide(&code, true).unwrap();
+        good(&mut device);
+        drop(device);
+        // a reboot needs nobody
+        let mut device = world.boot(config, flash);
+        let access = good(&mut device);
+        world.copy(flash, "before.bin");
+        if resource.is_empty() {
+            assert!(world.active(&access));
+            block_on(device.revoke("")).expect("revoked");
+            assert!(!world.active(&access));
+            assert_eq!(token(&mut device), Err(Error::Approval));
+        } else {
+            // the refresh token is, and the JWT cannot be: it stays
+            denied(block_on(device.revoke("")), OauthCode::UnsupportedTokenType);
+            assert_eq!(good(&mut device), access);
+        }
+        drop(device);
+        // the refresh token is forgotten, and that of before is worth nothing
+        for flash in [flash, "before.bin"] {
+            assert_eq!(token(&mut world.boot(config, flash)), Err(Error::Approval), "{flash}");
+        }
+    }
 }
