@@ -25,7 +25,7 @@ use crate::oauth::url::Url;
 use crate::oauth::{ClientAuth, ClientCredentials, ClientId, KeyId, Provider, TokenSource, Words};
 use crate::record::{self, Credential};
 use crate::trust::Trust;
-use crate::wire::json::{Text, Writer};
+use crate::wire::json::{self, Text, Writer};
 
 /// An authorization server that registers clients. The device proves itself there by private_key_jwt with its key, named by
 /// thumbprint (RFC 7638): the profile's token source takes [`ClientId::Registered`] and [`KeyId::Thumbprint`].
@@ -45,6 +45,9 @@ pub struct Register {
     pub dpop: bool,
     /// What the device runs, if the server wants to know.
     pub software: Option<Software>,
+    /// What else the server demands of a client (RFC 7591 §2): members of JSON with commas between, such as
+    /// `"subject_type":"public"`, sent as they stand; may be empty. None may be one that is sent anyway.
+    pub further: &'static str,
     /// Days after which a new key takes the place of the registered one; none: never.
     pub rotate_after_days: Option<u16>,
 }
@@ -70,6 +73,7 @@ impl Register {
         grant_types: &["client_credentials"],
         dpop: false,
         software: None,
+        further: "",
         rotate_after_days: None,
     };
 
@@ -87,6 +91,9 @@ impl Register {
         sha256(self.issuer.as_bytes())
     }
 }
+
+const FURTHER: Error =
+    Error::Misuse("registration: `further` of `Register` is not JSON members, or has one that is sent anyway");
 
 /// Never asked: what to do with the registration that was recalled.
 const ENROL: Stage = Stage(0);
@@ -174,7 +181,8 @@ impl Enrol for Register {
             Error::NoSpace { what: "the client registration (memory::REQUEST)", wanted }
         };
         let used = out.used();
-        out.finish("").map_err(|_| no_space(used))?;
+        let body = out.finish("").map_err(|_| no_space(used))?;
+        json::object("", body).and_then(|body| body.unique("")).map_err(|_| FURTHER)?;
         Ok(head.saturating_add(used))
     }
 
@@ -304,6 +312,9 @@ impl Register {
             optional(out, "software_id", software.id);
             optional(out, "software_version", software.version);
             optional(out, "software_statement", software.statement.unwrap_or_default());
+        }
+        if !self.further.is_empty() {
+            out.raw(self.further);
         }
         out.object("jwks");
         out.array("keys");

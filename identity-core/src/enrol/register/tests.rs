@@ -75,6 +75,31 @@ fn what_is_registered_is_said_to_the_letter() {
     }
 }
 
+#[test]
+fn further_members_are_sent_as_they_stand() {
+    let (key, mut room) = (PublicKey([4; 65]), [0; 2048]);
+    let device = device(&key, None);
+    let mut compose = |further| {
+        let software = Some(Software { id: "fw", version: "1", statement: Some("s.t.m") });
+        let register = Register { further, software, dpop: true, ..HERE };
+        let length = register.compose(REGISTER, &device, METADATA, &mut room)?;
+        let (_, body) = read_head(&room[..length]).unwrap();
+        Ok::<_, Error>(core::str::from_utf8(body).unwrap().to_string())
+    };
+    let plain = compose("").unwrap();
+    let more = r#""id_token_signed_response_alg": "ES256", "contacts": ["a}", {"b": 1}]"#;
+    let (before, after) = plain.split_once(r#","jwks""#).unwrap();
+    assert_eq!(compose(more).unwrap(), std::format!(r#"{before},{more},"jwks"{after}"#));
+    let own = json::object("", plain.as_bytes()).unwrap();
+    let own: Vec<String> = own.members().map(|(name, _)| std::format!(r#""{}":1"#, name.as_plain().unwrap())).collect();
+    assert_eq!(own.len(), 12);
+    let wrong =
+        [" ", "{}", "x", r#""a""#, r#""a":1,"#, r#""a":1},"b":{"c":1"#, r#""a":1,"a":2"#, r#"{"a":1}"#, r#""a":1}"#];
+    for further in wrong.into_iter().map(str::to_string).chain(own) {
+        assert_eq!(compose(further.clone().leak()), Err(FURTHER), "{further}");
+    }
+}
+
 fn base64url_of(octets: &[u8], room: &mut [u8]) -> String {
     let length = crate::wire::base64url::encode(octets, room).unwrap();
     core::str::from_utf8(&room[..length]).unwrap().to_string()

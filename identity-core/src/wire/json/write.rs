@@ -93,6 +93,12 @@ impl<'b> Writer<'b> {
         self.between_quotes(base64url::letters(octets));
     }
 
+    /// Members or values that are JSON already, with commas between.
+    pub fn raw(&mut self, json: &str) {
+        self.comma();
+        self.extend(json.bytes());
+    }
+
     /// `"value"`, as a value of an array.
     pub fn item(&mut self, value: &str) {
         self.comma();
