@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::cross::FEATURES;
-use crate::shell::{FIRMWARE, boards, cargo, run as shell};
+use crate::shell::{FIRMWARE, boards, cargo, root, run as shell};
 
 pub(crate) fn run(_: &[String]) -> Outcome {
     format()?;
@@ -35,5 +35,9 @@ pub(crate) fn cross() -> Outcome {
         let mut command = cargo("clippy --bins -- -D warnings");
         command.current_dir(board);
         shell(command)
-    })
+    })?;
+    // no step of the tests runs it, so that it compiles at least
+    let mut compare = cargo("clippy --locked --lib --tests -- -D warnings");
+    compare.current_dir(root().join("xtask/mqtt-compare"));
+    shell(compare)
 }

@@ -69,6 +69,6 @@ pub(super) fn show(wish: &Wish) -> Result<(), String> {
     watch.expect(READINGS as usize)?;
     let enrolments = plant.est().enrolments().len();
     let received = watch.received.len();
-    Timeline::line("demo", &format!("{received} messages received, {enrolments} certificates issued in this run"));
+    Timeline::line("demo", &format!("messages received: {received}; certificates issued in this run: {enrolments}"));
     judge_enrolments(wish.again, enrolments)
 }

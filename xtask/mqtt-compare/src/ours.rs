@@ -43,6 +43,7 @@ pub async fn connect<'a, L: Line, C: Clock>(
     buffers: Buffers<'a>,
 ) -> Result<Client<'a, Timed<'a, L, C>, C>, Error> {
     let connect = Connect {
+        authentication: None,
         version,
         client_id: CLIENT_ID,
         user_name: Some(USER),
