@@ -320,7 +320,7 @@ impl World {
         into[..length].copy_from_slice(&body[..length]);
         let mut reply = head(input, length);
         match choice & 31 {
-            0..19 => reply.status = 200,
+            0..20 => reply.status = 200,
             20..28 => reply.status = 400,
             _ => {}
         }
