@@ -78,9 +78,9 @@ fn tokens_from_blank_flash_and_again() {
 fn certificate_from_blank_flash_and_again() {
     let folder = Scratch::new();
     let first = demo(&folder, &[]);
-    in_order(&first, &["simpleenroll", "CONNECT accepted", "3 messages received, 1 certificates"]);
+    in_order(&first, &["simpleenroll", "CONNECT accepted", "messages received: 3; certificates issued in this run: 1"]);
     let again = demo(&folder, &["--again"]);
-    in_order(&again, &["CONNECT accepted", "3 messages received, 0 certificates"]);
+    in_order(&again, &["CONNECT accepted", "messages received: 3; certificates issued in this run: 0"]);
 }
 
 #[test]
