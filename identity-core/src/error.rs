@@ -202,3 +202,63 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::string::{String, ToString};
+
+    #[test]
+    fn every_error_names_what_failed_and_a_next_step() {
+        use CertProblem as P;
+        let problems = [
+            P::Unreadable,
+            P::WrongKey,
+            P::UnknownIssuer,
+            P::BadSignature,
+            P::UnsupportedAlgorithm,
+            P::Expired { not_after: 5, now: 6 },
+            P::NotYetValid { not_before: 8, now: 7 },
+            P::WrongPurpose,
+            P::WrongName,
+            P::NotAnAuthority,
+            P::WrongFingerprint,
+            P::Unproven,
+            P::Constraint,
+        ];
+        let certificates = problems.map(|problem| Error::Certificate { which: "issued certificate", problem });
+        let others = [
+            Error::Malformed { what: "EST cacerts", problem: "it is cut short" },
+            Error::Refused { by: "EST simpleenroll", code: 403, hint: "check the device's registration" },
+            Error::Denied { by: "token request", code: OauthCode::InvalidClient },
+            Error::Unreachable { by: "store", problem: "flash is full" },
+            Error::NoSpace { what: "the MQTT send buffer", wanted: 3029 },
+            Error::Entropy(EntropyFault::Stuck),
+            Error::Entropy(EntropyFault::Biased),
+            Error::Entropy(EntropyFault::Source),
+            Error::Stored { what: "credential", problem: "it is corrupt" },
+            Error::Newer { what: "credential" },
+            Error::Misuse("set `label`"),
+            Error::Crypto("the generator is used up"),
+        ];
+        let texts: BTreeSet<String> = certificates.iter().chain(&others).map(ToString::to_string).collect();
+        assert_eq!(texts.len(), certificates.len() + others.len(), "each says something else");
+        let has = |text: &str| texts.iter().any(|told| told.contains(text));
+        for text in [
+            "issued certificate: it has expired",
+            "(notAfter 5, now 6)",
+            "(notBefore 8, now 7)",
+            "EST cacerts: it is cut short",
+            "EST simpleenroll refused with 403: check",
+            "token request refused with invalid_client: client authentication failed; check",
+            "store: flash is full",
+            "3029 octets",
+            "stored credential: it is corrupt",
+            "install that firmware",
+        ] {
+            assert!(has(text), "{text}: {texts:#?}");
+        }
+        assert!(others.iter().chain(&certificates).all(|error| !error.to_string().is_empty()));
+    }
+}
