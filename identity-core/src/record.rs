@@ -5,9 +5,12 @@ mod registration;
 pub use registration::{RegisteredClient, Registration, read_registration, write_client, write_registration};
 
 use crate::Error;
+use crate::error::CertProblem;
 use crate::keys::{Digest, PublicKey, Slot};
 use crate::time::UnixTime;
+use crate::x509::cert::Certificate;
 use crate::x509::der::slide;
+use crate::x509::der_certificates;
 use crate::x509::verify::Issued;
 use minicbor::encode::write::{Cursor, EndOfSlice};
 use minicbor::{Decoder, Encoder};
@@ -117,6 +120,34 @@ pub fn write_credential(issued: &Issued, buffer: &mut [u8], length: usize) -> Re
     buffer.iter_mut().zip(head.iter().take(before)).for_each(|(to, from)| *to = *from);
     buffer.iter_mut().skip(end).zip(tail.iter().take(after)).for_each(|(to, from)| *to = *from);
     Ok(whole)
+}
+
+/// Makes the credential record of [`Slot::Birth`], at the factory: of `certificates`, concatenated DER, one of them about `public`,
+/// the key in that slot. Its length in octets, at most 64 more than theirs.
+///
+/// Nothing is verified but the key: whoever writes the device's flash vouches for the rest, and the EST server judges it.
+///
+/// # Errors
+/// [`Error::Certificate`] of "birth certificate": unreadable, or none carries `public`; [`Error::NoSpace`] with the octets wanted.
+pub fn write_birth(certificates: &[u8], public: &PublicKey, into: &mut [u8]) -> Result<usize, Error> {
+    let refused = |problem| Error::Certificate { which: "birth certificate", problem };
+    let (mut end, mut mine) = (0usize, None);
+    for der in der_certificates(certificates) {
+        let start = end;
+        end = end.saturating_add(der.len());
+        let certificate = Certificate::parse(der).ok().filter(|one| one.public_key().as_ref() == Some(public));
+        mine = mine.or(certificate.map(|one| (start, end, one.not_before, one.not_after)));
+    }
+    if end != certificates.len() || certificates.is_empty() {
+        return Err(refused(CertProblem::Unreadable));
+    }
+    let (start, end, not_before, not_after) = mine.ok_or(refused(CertProblem::WrongKey))?;
+    encode("birth credential", certificates.len(), into, |e| {
+        e.map(5)?.u8(0)?.u8(VERSION)?.u8(1)?.bytes(certificates)?;
+        e.u8(2)?.array(2)?.u32(start as u32)?.u32(end as u32)?;
+        e.u8(3)?.u64(not_before.0)?.u8(4)?.u64(not_after.0)?;
+        Ok(())
+    })
 }
 
 /// Reads a credential record.
